@@ -1,0 +1,51 @@
+# Every command does its own set-up: the first call makes .venv from the pinned lock, later calls reuse it.
+# `make help` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench lock schemas clean
+
+help:  ## what can be called
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# uv comes from the same lock, by hash, and then installs the rest about ten times as fast as pip.
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Heed needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Call make with PYTHON=/path/to/python3.11.")'
+	@echo "Preparing .venv (once) ..."
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: .venv/.ready  ## the whole system on this machine; Ctrl-C stops it
+	@$(BIN)/heed up
+
+test: .venv/.ready  ## every test; needs nothing started by hand
+	$(BIN)/python -m pytest
+
+lint: .venv/.ready  ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.ready  ## put every file into the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.ready  ## the benchmarks, as ratios, one table
+	$(BIN)/python -m bench
+
+lock: .venv/.ready  ## resolve the dependencies anew into requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --all-extras --group dev --upgrade pyproject.toml --output-file requirements.lock
+
+schemas: .venv/.ready  ## write the contracts' JSON Schemas anew
+	$(BIN)/python -m heed.contracts
+
+clean:  ## remove .venv and caches (never the data in .heed)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-artifacts

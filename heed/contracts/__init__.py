@@ -1,0 +1,37 @@
+"""What Heed's services say to each other: versioned models, the event rule, the ledger's states.
+
+Guarantees: nothing here imports the rest of Heed; a model that has been released keeps reading what it
+wrote (a new shape is a new version beside the old one); the JSON Schemas in `schemas/` equal the models.
+"""
+
+from heed.contracts.entry import StreamEntry, parse_entry
+from heed.contracts.event import EVENT_SOURCE, EVENT_TYPE, RULE_PATTERN, NegativeFeedback, rule_pattern
+from heed.contracts.ids import new_id, received_at
+from heed.contracts.ledger import TERMINAL, QuarantineKind, QuarantineReason, TicketState
+from heed.contracts.submission import Contact, Submission
+from heed.contracts.survey import DEFAULT_SURVEY, Option, Survey
+from heed.contracts.triage import Label, Priority, Reason
+
+__all__ = [
+    "DEFAULT_SURVEY",
+    "EVENT_SOURCE",
+    "EVENT_TYPE",
+    "RULE_PATTERN",
+    "TERMINAL",
+    "Contact",
+    "Label",
+    "NegativeFeedback",
+    "Option",
+    "Priority",
+    "QuarantineKind",
+    "QuarantineReason",
+    "Reason",
+    "StreamEntry",
+    "Submission",
+    "Survey",
+    "TicketState",
+    "new_id",
+    "parse_entry",
+    "received_at",
+    "rule_pattern",
+]

@@ -1,0 +1,5 @@
+"""`python -m heed.contracts` writes the JSON Schemas anew."""
+
+from heed.contracts.export import export
+
+export()

@@ -1,0 +1,47 @@
+"""`StreamEntry` v1: one admitted submission on its way through Redis.
+
+On the stream an entry has two fields: `v` (the version) and `entry` (this model as JSON). A reader reads every
+version that was ever written; a version that it does not know is quarantined, never guessed at.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from heed.contracts.ids import SubmissionId
+from heed.contracts.submission import Contact
+from heed.contracts.text import Comment, OptionKey, Slug
+from heed.errors import Invalid
+
+
+class StreamEntry(BaseModel):
+    """What the worker needs to know of a submission. `client` is the opaque id behind the client's token."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    v: Literal[1] = 1
+    id: SubmissionId
+    survey: Slug
+    client: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+    source: Literal["form", "api"] = "api"
+    vote: OptionKey | None = None
+    rating: Annotated[int, Field(ge=1, le=5)] | None = None
+    comment: Comment = ""
+    contact: Contact | None = None
+
+    def fields(self) -> dict[str, str]:
+        """The entry as the fields of a Redis stream entry."""
+        return {"v": str(self.v), "entry": self.model_dump_json()}
+
+
+def parse_entry(fields: Mapping[bytes, bytes]) -> StreamEntry:
+    """Read a stream entry of any known version; `Invalid` says why one cannot be read."""
+    version = fields.get(b"v")
+    if version != b"1":
+        raise Invalid(f"stream entry of unknown version {version!r}")
+    try:
+        return StreamEntry.model_validate_json(fields.get(b"entry", b""))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'entry'}: {e['msg']}" for e in error.errors())
+        raise Invalid(f"stream entry does not fit version 1: {problems}") from None

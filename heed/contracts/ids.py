@@ -1,0 +1,27 @@
+"""Ids of submissions: UUIDv7 (RFC 9562), so that they sort by the time of arrival and can be made anywhere."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator
+from uuid_utils.compat import uuid7
+
+
+def new_id() -> UUID:
+    """A new UUIDv7: 48 bits of Unix milliseconds, then random bits."""
+    return UUID(int=uuid7().int)
+
+
+def received_at(submission_id: UUID) -> datetime:
+    """The time (UTC, to the millisecond) that a UUIDv7 was made."""
+    return datetime.fromtimestamp((submission_id.int >> 80) / 1000, UTC)
+
+
+def _is_v7(value: UUID) -> UUID:
+    if value.version != 7:
+        raise ValueError("the id is not a UUIDv7")
+    return value
+
+
+SubmissionId = Annotated[UUID, AfterValidator(_is_v7)]

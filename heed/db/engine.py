@@ -1,0 +1,77 @@
+"""The one way to reach Postgres: a small pool, and a time limit on everything.
+
+Guarantees: no statement, lock wait or idle transaction can hang a service; a connection that died is replaced
+before it is handed out.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg2
+import sqlalchemy as sa
+from psycopg2.extensions import connection as PsycopgConnection
+
+from heed.errors import Later
+from heed.settings import Settings
+
+# Postgres is away, or asks to try again (deadlock, serialisation, out of connections or space).
+RETRYABLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+
+
+def connect(settings: Settings, service: str, pool_size: int = 5, statement_seconds: float = 15.0) -> sa.Engine:
+    """An engine for `service`; connects when first used."""
+    url = sa.make_url(settings.need("database_url")).set(drivername="postgresql+psycopg2")
+    return sa.create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={
+            "application_name": f"heed-{service}",
+            "connect_timeout": 5,
+            "keepalives_idle": 30,
+            "options": f"-c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout=5000"
+            " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
+        },
+    )
+
+
+@contextmanager
+def begin(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction; when Postgres is away or asks to try again, that is `Later`."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except RETRYABLE as error:
+        raise Later(f"Postgres: {first_line(error)}") from error
+
+
+def check(engine: sa.Engine) -> str | None:
+    """Readiness: None when Postgres answers, else a sentence."""
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+    except RETRYABLE as error:
+        return f"Postgres does not answer: {first_line(error)}"
+    return None
+
+
+def listener(settings: Settings, service: str, channel: str) -> PsycopgConnection:
+    """A connection of its own that listens to `channel`; raises psycopg2.OperationalError when Postgres is away."""
+    connection = psycopg2.connect(
+        settings.need("database_url"),
+        application_name=f"heed-{service}-listen",
+        connect_timeout=5,
+        keepalives_idle=30,
+    )
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f'LISTEN "{channel}"')
+    return connection
+
+
+def first_line(error: sa.exc.SQLAlchemyError) -> str:
+    """What the driver said, without the statement and its values, which may hold a customer's words."""
+    return str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]

@@ -1,0 +1,84 @@
+"""The outbox: events written with the rows they speak of, kept until the ledger shows their effect.
+
+Guarantees: an event exists exactly when its submission is selected and its ticket is not terminal; what was
+claimed and not reported comes due again by itself.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from heed.contracts import NegativeFeedback
+from heed.db.tables import outbox
+
+LEASE_SECONDS = 30
+MOST_SECONDS = 3600
+
+
+def add(connection: sa.Connection, events: Sequence[NegativeFeedback]) -> None:
+    """Put events into the outbox on the caller's transaction; one that is there already stays as it is."""
+    if events:
+        statement = sa.dialects.postgresql.insert(outbox).on_conflict_do_nothing()
+        rows = [{"feedback_id": event.id, "event": event.model_dump(mode="json")} for event in events]
+        connection.execute(statement, rows)
+
+
+def claim(connection: sa.Connection, limit: int) -> list[tuple[UUID, dict[str, Any], int]]:
+    """Take due events for LEASE_SECONDS: (id, event, how often it was published). Several relays share the work."""
+    due = (
+        sa.select(outbox.c.feedback_id)
+        .where(outbox.c.due_at <= sa.func.now())
+        .order_by(outbox.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    claimed = connection.execute(
+        sa.update(outbox)
+        .where(outbox.c.feedback_id.in_(due.scalar_subquery()))
+        .values(due_at=sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, LEASE_SECONDS))
+        .returning(outbox.c.feedback_id, outbox.c.event, outbox.c.published)
+    )
+    return [(row.feedback_id, row.event, row.published) for row in claimed]
+
+
+def published(connection: sa.Connection, ids: Sequence[UUID], again_after: float) -> None:
+    """They are on the bus; publish again after `again_after` seconds, doubled each time, unless closed before."""
+    if ids:
+        pause = sa.func.least(again_after * sa.func.power(2, sa.func.least(outbox.c.published, 20)), MOST_SECONDS)
+        connection.execute(
+            sa.update(outbox)
+            .where(outbox.c.feedback_id.in_(ids))
+            .values(
+                published=outbox.c.published + 1,
+                failed=0,
+                last_error=None,
+                due_at=sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, pause),
+            )
+        )
+
+
+def not_published(connection: sa.Connection, ids: Sequence[UUID], error: str) -> None:
+    """The bus did not take them; try again after 1 s, doubled each time up to a minute."""
+    if ids:
+        pause = sa.func.least(sa.func.power(2, sa.func.least(outbox.c.failed, 10)), 60)
+        connection.execute(
+            sa.update(outbox)
+            .where(outbox.c.feedback_id.in_(ids))
+            .values(
+                failed=outbox.c.failed + 1,
+                last_error=error,
+                due_at=sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, pause),
+            )
+        )
+
+
+def close(connection: sa.Connection, feedback_id: UUID) -> None:
+    """Its ticket is terminal: nothing is in flight any more."""
+    connection.execute(sa.delete(outbox).where(outbox.c.feedback_id == feedback_id))
+
+
+def depth(connection: sa.Connection) -> int:
+    """How many selected submissions have no terminal ticket yet."""
+    return connection.execute(sa.select(sa.func.count()).select_from(outbox)).scalar_one()

@@ -1,0 +1,86 @@
+"""The quarantine: what cannot be processed, kept whole with its reason, and its way back.
+
+Guarantees: the same entry is kept once, however often it is delivered; a replayed entry counts as quarantined
+until the transaction that stores it, so the books balance at every moment.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from heed.contracts import QuarantineKind, QuarantineReason
+from heed.db.tables import quarantine
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to quarantine; `source` names where it came from and is unique within its kind."""
+
+    kind: QuarantineKind
+    source: str
+    reason: QuarantineReason
+    detail: str
+    payload: str
+    feedback_id: UUID | None = None
+
+
+def as_text(fields: Mapping[bytes, bytes]) -> str:
+    """The `entry` field of a stream entry, or all of its fields when it has none, as text Postgres can hold."""
+    raw = fields[b"entry"] if b"entry" in fields else b"\n".join(k + b"=" + v for k, v in fields.items())
+    return raw.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
+
+
+def add(connection: sa.Connection, items: Sequence[Item]) -> None:
+    """Keep items; one that is there already (a redelivery, a failed replay) gets the newer reason."""
+    for item in items:
+        statement = insert(quarantine).values(
+            kind=item.kind,
+            source=item.source,
+            reason=item.reason,
+            detail=item.detail[:2000].replace("\x00", ""),
+            payload=item.payload,
+            feedback_id=item.feedback_id,
+        )
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["kind", "source"],
+                set_={
+                    "reason": statement.excluded.reason,
+                    "detail": statement.excluded.detail,
+                    "replay_at": None,
+                },
+            )
+        )
+
+
+def ask_replay(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
+    """Ask the worker to try unresolved submissions again (all, or these); how many."""
+    statement = (
+        sa.update(quarantine)
+        .where(quarantine.c.resolved_at.is_(None), quarantine.c.kind == QuarantineKind.SUBMISSION)
+        .values(replay_at=sa.func.now())
+    )
+    if ids is not None:
+        statement = statement.where(quarantine.c.id.in_(ids))
+    return connection.execute(statement).rowcount
+
+
+def claim_replays(connection: sa.Connection, limit: int) -> list[sa.Row[tuple[int, str, str]]]:
+    """Rows (id, source, payload) to try again, locked until the caller's transaction ends."""
+    return list(
+        connection.execute(
+            sa.select(quarantine.c.id, quarantine.c.source, quarantine.c.payload)
+            .where(quarantine.c.replay_at.is_not(None), quarantine.c.resolved_at.is_(None))
+            .order_by(quarantine.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+    )
+
+
+def resolve(connection: sa.Connection, ids: Sequence[int]) -> None:
+    """They are stored after all."""
+    connection.execute(sa.update(quarantine).where(quarantine.c.id.in_(ids)).values(resolved_at=sa.func.now()))

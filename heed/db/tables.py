@@ -1,0 +1,149 @@
+"""The tables. Migrations create them; a test holds the two equal.
+
+Ids are UUIDv7, so an index that ends in the id is in order of arrival.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Timestamp = sa.TIMESTAMP(timezone=True)
+NOW = sa.text("now()")
+
+surveys = sa.Table(
+    "surveys",
+    metadata,
+    sa.Column("slug", sa.Text, primary_key=True),
+    sa.Column("definition", JSONB, nullable=False),  # heed.contracts.Survey
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+)
+
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("id", UUID(as_uuid=True), primary_key=True),
+    sa.Column("survey", sa.Text, sa.ForeignKey("surveys.slug"), nullable=False),
+    sa.Column("client", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("vote", sa.Text),
+    sa.Column("rating", sa.SmallInteger),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.Column("contact_name", sa.Text),
+    sa.Column("contact_email", sa.Text),
+    sa.Column("reply", sa.Boolean, nullable=False),
+    sa.Column("received_at", Timestamp, nullable=False),
+    sa.Column("stored_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("label", sa.Text, nullable=False),  # heed.contracts.Label
+    sa.Column("compound", sa.Float, nullable=False),
+    sa.Column("p_negative", sa.Float),  # none when there were no words
+    sa.Column("scores", JSONB, nullable=False),  # what the scorer said, whole
+    sa.Column("scorer", sa.Text, nullable=False),  # its name and version
+    sa.Column("selected", sa.Boolean, nullable=False),
+    sa.Column("reasons", ARRAY(sa.Text), nullable=False),  # heed.contracts.Reason
+    sa.Column("priority", sa.Text),  # heed.contracts.Priority, when selected
+    sa.Column("policy", sa.Text, nullable=False),  # the policy that decided
+    sa.UniqueConstraint("survey", "client"),
+    sa.Index("ix_feedback_survey_id", "survey", "id"),
+    sa.Index("ix_feedback_survey_label_id", "survey", "label", "id"),
+    sa.Index("ix_feedback_selected_id", "id", postgresql_where=sa.text("selected")),
+)
+
+# Counts of feedback, changed in the transaction that stores it. grain 'hour' has a row an hour, 'total' one for
+# all time (at = '-infinity'), so that totals cost the same however old the system is. '' and 0: not given.
+rollup = sa.Table(
+    "rollup",
+    metadata,
+    sa.Column("survey", sa.Text, sa.ForeignKey("surveys.slug"), primary_key=True),
+    sa.Column("grain", sa.Text, sa.CheckConstraint("grain IN ('hour', 'total')", name="grain"), primary_key=True),
+    sa.Column("at", Timestamp, primary_key=True),
+    sa.Column("vote", sa.Text, primary_key=True),
+    sa.Column("rating", sa.SmallInteger, primary_key=True),
+    sa.Column("label", sa.Text, primary_key=True),
+    sa.Column("answers", sa.BigInteger, nullable=False),
+    sa.Column("selected", sa.BigInteger, nullable=False),
+)
+
+# One row for each selected submission whose ticket is not terminal yet: the row goes when the ledger says so.
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("feedback_id", UUID(as_uuid=True), sa.ForeignKey("feedback.id"), primary_key=True),
+    sa.Column("event", JSONB, nullable=False),  # heed.contracts.NegativeFeedback
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("due_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("published", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("failed", sa.Integer, nullable=False, server_default="0"),  # publishing failures in a row
+    sa.Column("last_error", sa.Text),
+    sa.Index("ix_outbox_due_at", "due_at"),
+)
+
+# The ledger: one row for each submission that ticketing has taken on.
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    sa.Column("feedback_id", UUID(as_uuid=True), sa.ForeignKey("feedback.id"), primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),  # heed.contracts.TicketState
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("first_attempt_at", Timestamp, nullable=False),
+    sa.Column("leased_until", Timestamp),  # while one consumer works on it, no other does
+    sa.Column("desk_id", sa.BigInteger, unique=True),  # the ticket's number at the desk
+    sa.Column("desk_status", sa.Text),  # new, open, pending, hold, solved, closed
+    sa.Column("last_error", sa.Text),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("solved_at", Timestamp),
+    sa.Index("ix_tickets_state_updated_at", "state", "updated_at"),
+)
+
+# Counts of tickets, changed in the transaction that moves one (heed.db.ledger).
+ticket_counts = sa.Table(
+    "ticket_counts",
+    metadata,
+    sa.Column("survey", sa.Text, sa.ForeignKey("surveys.slug"), primary_key=True),
+    sa.Column("state", sa.Text, primary_key=True),
+    sa.Column("tickets", sa.BigInteger, nullable=False),
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),  # heed.contracts.QuarantineKind
+    sa.Column("source", sa.Text, nullable=False),  # stream entry (partition/id) or queue message: never twice
+    sa.Column("feedback_id", UUID(as_uuid=True)),  # when the payload tells it
+    sa.Column("reason", sa.Text, nullable=False),  # heed.contracts.QuarantineReason
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),  # as it came; bytes that are not text as \xNN
+    sa.Column("at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("replay_at", Timestamp),  # a person asked for another try
+    sa.Column("resolved_at", Timestamp),  # stored after all
+    sa.UniqueConstraint("kind", "source"),
+    sa.Index("ix_quarantine_unresolved", "id", postgresql_where=sa.text("resolved_at IS NULL")),
+    sa.Index("ix_quarantine_feedback_id", "feedback_id"),
+)
+
+# How far something that is read on and on has been read (the desk's incremental export).
+cursors = sa.Table(
+    "cursors",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("position", sa.Text, nullable=False),
+    sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
+)
+
+# One-time login links that were used, until they would have expired anyway.
+used_links = sa.Table(
+    "used_links",
+    metadata,
+    sa.Column("nonce", sa.Text, primary_key=True),
+    sa.Column("used_at", Timestamp, nullable=False, server_default=NOW),
+)

@@ -1,0 +1,124 @@
+"""Settings, all from the environment with the prefix `HEED_`; the README's table is held to this file by a test.
+
+Guarantees: a value that makes no sense stops the start with a sentence that names the variable; secrets are
+`SecretStr`, so that neither a log line nor a traceback shows them; nothing listens beyond loopback unless told to.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """One field for each variable; the description says what it does."""
+
+    model_config = SettingsConfigDict(env_prefix="HEED_", env_ignore_empty=True, extra="ignore")
+
+    home: Path = Field(Path(".heed"), description="data folder of the one-machine system")
+    bind: str = Field("127.0.0.1", description="address that every service listens on")
+    feedback_port: Port = Field(5000, description="port of the feedback site")
+    results_port: Port = Field(5001, description="port of the results site")
+    sandbox_port: Port = Field(5002, description="port of the Zendesk sandbox")
+    ops_port: Port | None = Field(
+        None,
+        description="port of health and metrics of the worker, the relay and ticketing (none: not served)",
+    )
+    feedback_url: AnyHttpUrl | None = Field(None, description="public address of the feedback site, for receipts")
+    results_url: AnyHttpUrl | None = Field(None, description="address of the results site, for links in tickets")
+    trusted_proxies: str = Field("", description="addresses whose X-Forwarded-For is believed, by comma; `*` for all")
+
+    secret_key: SecretStr | None = Field(None, description="signs client tokens, receipts and sessions")
+    admin_password: SecretStr | None = Field(None, description="password of the results site")
+    api_key: SecretStr | None = Field(None, description="API key for `Authorization: Bearer`")
+
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="the queue")
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://127.0.0.1:5432/heed"), description="Postgres, as a libpq address"
+    )
+    aws_endpoint: AnyHttpUrl | None = Field(None, description="address of a local AWS stand-in (none: AWS itself)")
+    aws_region: str = Field("eu-central-1", description="region of the bus and the queue")
+    event_bus: str = Field("heed", description="name of the EventBridge bus")
+    event_queue: str = Field("heed-tickets", description="name of the SQS queue that the rule feeds")
+
+    partitions: Annotated[int, Field(ge=1, le=256)] = Field(1, description="partitions of the queue")
+    queue_cap: Annotated[int, Field(ge=1)] = Field(
+        1_000_000, description="entries a partition may hold before the form answers 503"
+    )
+    rate_limit: Annotated[int, Field(ge=0)] = Field(60, description="admissions a minute and address; 0 = off")
+    vote_lock_days: Annotated[int, Field(ge=1)] = Field(
+        30, description="days that Redis remembers a vote (Postgres remembers for good)"
+    )
+
+    batch_size: Annotated[int, Field(ge=1, le=10_000)] = Field(500, description="entries a worker takes at once")
+    reclaim_after: Annotated[float, Field(gt=0)] = Field(
+        15, description="seconds after which a dead worker's entries are taken over"
+    )
+    failure_limit: Annotated[int, Field(ge=1)] = Field(
+        50, description="unexpected failures in a row that stop the worker instead of filling the quarantine"
+    )
+    republish_after: Annotated[float, Field(gt=0)] = Field(
+        30,
+        description="seconds until an event without a ticket is published again (then twice as long each time)",
+    )
+    events_visibility: Annotated[int, Field(ge=1, le=43200)] = Field(
+        60, description="seconds until a queue message that was not finished is delivered again"
+    )
+
+    desk: Literal["zendesk", "console"] = Field("zendesk", description="where tickets go; `console` only prints them")
+    zendesk_subdomain: str | None = Field(None, description="your Zendesk's subdomain")
+    zendesk_email: str = Field("heed@example.com", description="the agent that Heed acts as")
+    zendesk_token: SecretStr | None = Field(None, description="that agent's API token")
+    zendesk_url: AnyHttpUrl | None = Field(None, description="another Zendesk address, such as the sandbox's")
+    zendesk_webhook_secret: SecretStr | None = Field(None, description="signing secret of Zendesk's webhook")
+    zendesk_poll_seconds: Annotated[float, Field(gt=0)] = Field(
+        60, description="seconds between looks for tickets that changed"
+    )
+    anonymous_name: str = Field("Anonymous customer", description="requester of tickets without an address")
+    anonymous_email: str = Field("anonymous@example.com", description="their address in Zendesk")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("must have at least 32 characters; make one with: openssl rand -hex 32")
+        return value
+
+    def need(self, name: str) -> str:
+        """The setting `name` as text; ends the process with a clear sentence when it is not given."""
+        value = getattr(self, name)
+        if value is None:
+            sys.exit(f"HEED_{name.upper()} is not set; this service cannot start without it (see README, Settings).")
+        return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def load() -> Settings:
+    """The settings of this process; ends it with one line a mistake when one makes no sense."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            sys.stderr.write(f"HEED_{str(problem['loc'][0]).upper()}: {problem['msg']}\n")
+        sys.exit(2)
+
+
+def load_running() -> Settings:
+    """The settings of the system that runs from HEED_HOME, for commands in another terminal.
+
+    `heed up` writes what it chose (addresses, secrets) to `run.env` there, readable by its owner alone; the
+    environment still wins.
+    """
+    written = Path(os.environ.get("HEED_HOME") or ".heed") / "run.env"
+    if written.exists():
+        for line in written.read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition("=")
+            if name.startswith("HEED_"):
+                os.environ.setdefault(name, value)
+    return load()

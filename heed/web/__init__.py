@@ -1,0 +1,1 @@
+"""What every HTTP service shares: problem documents, limits on requests, security headers, health, serving."""

@@ -1,0 +1,40 @@
+"""Serving an ASGI app with uvicorn: in the main thread for a site, in the background for a loop's health."""
+
+import threading
+from typing import Any
+
+import uvicorn
+
+from heed.lifecycle import follow_parent
+from heed.settings import Settings
+
+
+def _config(app: Any, settings: Settings, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.bind,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
+        timeout_keep_alive=20,
+        timeout_graceful_shutdown=5,
+        backlog=4096,
+    )
+
+
+def serve(app: Any, settings: Settings, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; open requests are finished."""
+    server = uvicorn.Server(_config(app, settings, port))
+    follow_parent(lambda: setattr(server, "should_exit", True))
+    server.run()
+
+
+def serve_in_background(app: Any, settings: Settings) -> None:
+    """Serve health and metrics beside a loop, if HEED_OPS_PORT names a port."""
+    if settings.ops_port is not None:
+        server = uvicorn.Server(_config(app, settings, settings.ops_port))
+        threading.Thread(target=server.run, name="ops", daemon=True).start()

@@ -1,0 +1,16 @@
+"""Migrations make the tables the code describes; ledger and outbox move together."""
+
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from heed.db.migrate import check, migrate
+from heed.db.tables import metadata, surveys
+
+
+def test_migrations_equal_tables_and_run_twice(engine: sa.Engine) -> None:
+    assert migrate(engine) == "0001"
+    assert check(engine) is None
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert connection.execute(sa.select(surveys.c.slug)).scalars().all() == ["default"]
