@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     zendesk_poll_seconds: Annotated[float, Field(gt=0)] = Field(
         60, description="seconds between looks for tickets that changed"
     )
+    sandbox_webhook_url: AnyHttpUrl | None = Field(None, description="where the sandbox tells of a ticket's new status")
+    sandbox_rate_limit: Annotated[int, Field(ge=0)] = Field(0, description="requests a minute to the sandbox; 0 = off")
     anonymous_name: str = Field("Anonymous customer", description="requester of tickets without an address")
     anonymous_email: str = Field("anonymous@example.com", description="their address in Zendesk")
 

@@ -10,15 +10,18 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg2
 import pytest
 import redis
 import sqlalchemy as sa
+import uvicorn
 
 from heed.db import engine as db
 from heed.db.migrate import migrate
@@ -152,3 +155,32 @@ def engine(settings: Settings) -> Iterator[sa.Engine]:
     made = db.connect(settings, "tests")
     yield made
     made.dispose()
+
+
+@dataclass(frozen=True)
+class Served:
+    """An app served over HTTP by this test."""
+
+    url: str
+    port: int
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Any], Served]]:
+    """Serve ASGI apps with uvicorn on free ports until the test ends."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(app: Any) -> Served:
+        port = free_port()
+        config = uvicorn.Config(app, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=2)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        running.append((server, thread))
+        wait_for(lambda: server.started, what="uvicorn")
+        return Served(f"http://127.0.0.1:{port}", port)
+
+    yield start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(10)

@@ -45,6 +45,9 @@ def begin(engine: sa.Engine) -> Iterator[sa.Connection]:
         with engine.begin() as connection:
             yield connection
     except RETRYABLE as error:
+        # Class 54, program limit exceeded, is filed under operational errors but is the fault of the data.
+        if str(getattr(getattr(error, "orig", None), "pgcode", None)).startswith("54"):
+            raise
         raise Later(f"Postgres: {first_line(error)}") from error
 
 

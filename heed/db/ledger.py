@@ -1,12 +1,13 @@
 """The ticket ledger: what is known of each selected submission's one ticket. See heed.contracts.ledger.
 
-Guarantees: one consumer at a time holds a submission's lease; every move of a state changes the counts in the same
-transaction, and a move to a terminal state closes the outbox row with it.
+Guarantees: one consumer at a time holds a submission's lease, and one that lost it can record nothing any more;
+every move of a state changes the counts in the same transaction, and a move to a terminal state closes the outbox
+row with it; rows of tickets are locked before rows of counts and both in one order, so nothing here deadlocks.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -23,11 +24,15 @@ _SOLVED = ("solved", "closed")
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The lease is ours. `attempts` counts this one; `desk_id` is set when the ticket is known to exist."""
+    """The lease is ours. `attempt` counts from 1 and is the lease's fencing number; `desk_id` is set when the ticket
+    is known to exist; `age` is the seconds since the first attempt, by the database's clock.
+    """
 
+    feedback_id: UUID
+    survey: str
     state: TicketState
-    attempts: int
-    first_attempt_at: datetime
+    attempt: int
+    age: float
     desk_id: int | None
 
 
@@ -43,6 +48,10 @@ class Done:
     """Nothing is left to do: the state is terminal."""
 
     state: TicketState
+
+
+# A status that the desk reported for a ticket: (submission, ticket number, status).
+Report = tuple[UUID, int, str]
 
 
 def take(connection: sa.Connection, feedback_id: UUID, survey: str, lease_seconds: float) -> Taken | Busy | Done:
@@ -66,15 +75,16 @@ def take(connection: sa.Connection, feedback_id: UUID, survey: str, lease_second
         .returning(
             tickets.c.state,
             tickets.c.attempts,
-            tickets.c.first_attempt_at,
+            sa.func.extract("epoch", sa.func.now() - tickets.c.first_attempt_at).label("age"),
             tickets.c.desk_id,
             sa.literal_column("xmax = 0").label("inserted"),
         )
     ).first()
     if taken is not None:
         if taken.inserted:
-            _count(connection, survey, None, TicketState.ATTEMPTING)
-        return Taken(TicketState(taken.state), taken.attempts, taken.first_attempt_at, taken.desk_id)
+            _count(connection, {(survey, TicketState.ATTEMPTING): 1})
+        state = TicketState(taken.state)
+        return Taken(feedback_id, survey, state, taken.attempts, float(taken.age), taken.desk_id)
     left = sa.func.extract("epoch", tickets.c.leased_until - sa.func.now())
     row = connection.execute(sa.select(tickets.c.state, left).where(tickets.c.feedback_id == feedback_id)).one()
     if row.state in TERMINAL:
@@ -83,60 +93,73 @@ def take(connection: sa.Connection, feedback_id: UUID, survey: str, lease_second
     return Busy(max(float(row[1] or 0), 0.1))
 
 
-def release(connection: sa.Connection, feedback_id: UUID, error: str) -> None:
+def release(connection: sa.Connection, held: Taken, error: str) -> None:
     """It did not work this time; whoever gets the event next may try."""
     connection.execute(
         sa.update(tickets)
-        .where(tickets.c.feedback_id == feedback_id, tickets.c.state.in_(_WORKABLE))
+        .where(_is_held(held))
         .values(leased_until=None, last_error=error[:2000], updated_at=sa.func.now())
     )
 
 
-def created(connection: sa.Connection, feedback_id: UUID, survey: str, desk_id: int) -> None:
-    """The desk has the ticket `desk_id`; its internal note is still to come. Keeps the lease."""
-    _move(connection, feedback_id, survey, TicketState.CREATED, {"desk_id": desk_id})
+def created(connection: sa.Connection, held: Taken, desk_id: int) -> bool:
+    """The desk has the ticket `desk_id`; its internal note is still to come. Keeps the lease; False when it is lost."""
+    return _leave(connection, held, TicketState.CREATED, {"desk_id": desk_id})
 
 
-def opened(connection: sa.Connection, feedback_id: UUID, survey: str) -> None:
-    """The ticket is complete."""
+def opened(connection: sa.Connection, held: Taken) -> bool:
+    """The ticket is complete (and solved, if the desk said so meanwhile); False when the lease is lost."""
     status = connection.execute(
-        sa.select(tickets.c.desk_status).where(tickets.c.feedback_id == feedback_id)
-    ).scalar_one()
-    state = TicketState.SOLVED if status in _SOLVED else TicketState.OPENED
+        sa.select(tickets.c.desk_status).where(_is_held(held)).with_for_update()
+    ).scalar_one_or_none()
     values: dict[str, object] = {"leased_until": None, "last_error": None, "desk_status": status or "new"}
-    if state is TicketState.SOLVED:
-        values["solved_at"] = sa.func.now()
-    _move(connection, feedback_id, survey, state, values)
+    if status in _SOLVED:
+        return _leave(connection, held, TicketState.SOLVED, {**values, "solved_at": sa.func.now()})
+    return _leave(connection, held, TicketState.OPENED, values)
 
 
-def failed(connection: sa.Connection, feedback_id: UUID, survey: str, error: str) -> None:
-    """The desk refused it for good."""
-    _move(
-        connection,
-        feedback_id,
-        survey,
-        TicketState.FAILED,
-        {"leased_until": None, "last_error": error[:2000]},
-    )
+def failed(connection: sa.Connection, held: Taken, error: str) -> bool:
+    """The desk refused it for good; False when the lease is lost."""
+    return _leave(connection, held, TicketState.FAILED, {"leased_until": None, "last_error": error[:2000]})
 
 
-def seen(connection: sa.Connection, feedback_id: UUID, desk_id: int, status: str) -> bool:
-    """The desk says that ticket `desk_id` has this status now; True when that was news about a ticket of ours."""
-    row = connection.execute(
-        sa.select(tickets.c.state, tickets.c.desk_id, tickets.c.desk_status, feedback.c.survey)
+def seen(connection: sa.Connection, reports: Iterable[Report]) -> int:
+    """The desk says that these tickets have these statuses now; how many of them were news about tickets of ours.
+
+    A ticket whose number is not known yet (the answer to its creation is lost) keeps the status for later.
+    """
+    latest: dict[UUID, dict[int, str]] = {}
+    for feedback_id, desk_id, reported in reports:
+        latest.setdefault(feedback_id, {})[desk_id] = reported
+    if not latest:
+        return 0
+    rows = connection.execute(
+        sa.select(tickets.c.feedback_id, tickets.c.state, tickets.c.desk_id, tickets.c.desk_status, feedback.c.survey)
         .join(feedback, feedback.c.id == tickets.c.feedback_id)
-        .where(tickets.c.feedback_id == feedback_id)
+        .where(tickets.c.feedback_id.in_(latest))
+        .order_by(tickets.c.feedback_id)
         .with_for_update(of=tickets)
-    ).first()
-    if row is None or row.desk_id not in (None, desk_id) or row.desk_status == status:
-        return False
-    values: dict[str, object] = {"desk_status": status}
-    state = TicketState(row.state)
-    if state in (TicketState.OPENED, TicketState.SOLVED):
-        state = TicketState.SOLVED if status in _SOLVED else TicketState.OPENED
-        values["solved_at"] = sa.func.coalesce(tickets.c.solved_at, sa.func.now()) if status in _SOLVED else None
-    _move(connection, feedback_id, row.survey, state, values)
-    return True
+    ).all()
+    news = 0
+    counts: Counter[tuple[str, TicketState]] = Counter()
+    for row in rows:
+        known = latest[row.feedback_id]
+        status = list(known.values())[-1] if row.desk_id is None else known.get(row.desk_id)
+        if status is None or status == row.desk_status:
+            continue
+        news += 1
+        values: dict[str, object] = {"desk_status": status, "updated_at": sa.func.now()}
+        state = before = TicketState(row.state)
+        # A deleted ticket has no further say: it stays what it was.
+        if state in (TicketState.OPENED, TicketState.SOLVED) and status != "deleted":
+            state = TicketState.SOLVED if status in _SOLVED else TicketState.OPENED
+            values["state"] = state
+            values["solved_at"] = sa.func.coalesce(tickets.c.solved_at, sa.func.now()) if status in _SOLVED else None
+        connection.execute(sa.update(tickets).where(tickets.c.feedback_id == row.feedback_id).values(values))
+        _step(counts, row.survey, before, state)
+        changed(connection, row.survey)
+    _count(connection, counts)
+    return news
 
 
 def replay_failed(connection: sa.Connection, ids: Sequence[UUID] | None = None) -> int:
@@ -145,41 +168,64 @@ def replay_failed(connection: sa.Connection, ids: Sequence[UUID] | None = None) 
         sa.select(feedback)
         .join(tickets, tickets.c.feedback_id == feedback.c.id)
         .where(tickets.c.state == TicketState.FAILED)
+        .order_by(feedback.c.id)
         .with_for_update(of=tickets)
     )
     rows = connection.execute(query if ids is None else query.where(feedback.c.id.in_(ids))).all()
+    counts: Counter[tuple[str, TicketState]] = Counter()
     for row in rows:
-        _move(connection, row.id, row.survey, TicketState.ATTEMPTING, {"leased_until": None})
+        _step(counts, row.survey, TicketState.FAILED, TicketState.ATTEMPTING)
+        changed(connection, row.survey)
+    connection.execute(
+        sa.update(tickets)
+        .where(tickets.c.feedback_id.in_([row.id for row in rows]))
+        .values(state=TicketState.ATTEMPTING, leased_until=None, updated_at=sa.func.now())
+    )
     outbox.add(connection, [NegativeFeedback.model_validate(row._asdict()) for row in rows])
+    _count(connection, counts)
     return len(rows)
 
 
-def _move(
-    connection: sa.Connection, feedback_id: UUID, survey: str, state: TicketState, values: dict[str, object]
-) -> None:
+def _is_held(held: Taken) -> sa.ColumnElement[bool]:
+    # Each take raises `attempts`, so whoever took the lease over has another number.
+    return sa.and_(
+        tickets.c.feedback_id == held.feedback_id,
+        tickets.c.attempts == held.attempt,
+        tickets.c.state.in_(_WORKABLE),
+    )
+
+
+def _leave(connection: sa.Connection, held: Taken, state: TicketState, values: dict[str, object]) -> bool:
     # The row is locked first, so that the state it leaves is the one that is counted down.
-    before = connection.execute(
-        sa.select(tickets.c.state).where(tickets.c.feedback_id == feedback_id).with_for_update()
-    ).scalar_one()
+    before = connection.execute(sa.select(tickets.c.state).where(_is_held(held)).with_for_update()).scalar_one_or_none()
+    if before is None:
+        return False
     connection.execute(
         sa.update(tickets)
-        .where(tickets.c.feedback_id == feedback_id)
+        .where(tickets.c.feedback_id == held.feedback_id)
         .values(state=state, updated_at=sa.func.now(), **values)
     )
-    if before != state:
-        _count(connection, survey, TicketState(before), state)
     if state in TERMINAL:
-        outbox.close(connection, feedback_id)
-    changed(connection, survey)
+        outbox.close(connection, held.feedback_id)
+    counts: Counter[tuple[str, TicketState]] = Counter()
+    _step(counts, held.survey, TicketState(before), state)
+    _count(connection, counts)
+    changed(connection, held.survey)
+    return True
 
 
-def _count(connection: sa.Connection, survey: str, before: TicketState | None, after: TicketState) -> None:
-    steps = {after: 1} if before is None else {before: -1, after: 1}
-    for state, step in sorted(steps.items()):  # in one order, so that two transactions cannot deadlock
-        statement = insert(ticket_counts).values(survey=survey, state=state, tickets=step)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["survey", "state"],
-                set_={"tickets": ticket_counts.c.tickets + statement.excluded.tickets},
+def _step(counts: Counter[tuple[str, TicketState]], survey: str, before: TicketState, after: TicketState) -> None:
+    counts[survey, before] -= 1
+    counts[survey, after] += 1
+
+
+def _count(connection: sa.Connection, steps: Mapping[tuple[str, TicketState], int]) -> None:
+    for (survey, state), step in sorted(steps.items()):
+        if step:
+            statement = insert(ticket_counts).values(survey=survey, state=state, tickets=step)
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["survey", "state"],
+                    set_={"tickets": ticket_counts.c.tickets + statement.excluded.tickets},
+                )
             )
-        )

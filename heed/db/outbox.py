@@ -4,6 +4,7 @@ Guarantees: an event exists exactly when its submission is selected and its tick
 claimed and not reported comes due again by itself.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -16,13 +17,18 @@ from heed.db.tables import outbox
 LEASE_SECONDS = 30
 MOST_SECONDS = 3600
 
+_ADD = sa.text("""
+    INSERT INTO outbox (feedback_id, event)
+    SELECT CAST(event ->> 'id' AS uuid), event FROM json_array_elements(CAST(:rows AS json)) AS event
+    ON CONFLICT DO NOTHING
+""")
+
 
 def add(connection: sa.Connection, events: Sequence[NegativeFeedback]) -> None:
     """Put events into the outbox on the caller's transaction; one that is there already stays as it is."""
     if events:
-        statement = sa.dialects.postgresql.insert(outbox).on_conflict_do_nothing()
-        rows = [{"feedback_id": event.id, "event": event.model_dump(mode="json")} for event in events]
-        connection.execute(statement, rows)
+        rows = json.dumps([event.model_dump(mode="json") for event in events])
+        connection.execute(_ADD, {"rows": rows})
 
 
 def claim(connection: sa.Connection, limit: int) -> list[tuple[UUID, dict[str, Any], int]]:

@@ -4,6 +4,7 @@ Guarantees: the same entry is kept once, however often it is delivered; a replay
 until the transaction that stores it, so the books balance at every moment.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from heed.contracts import QuarantineKind, QuarantineReason
-from heed.db.tables import quarantine
+from heed.db.tables import feedback, quarantine
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,15 @@ def as_text(fields: Mapping[bytes, bytes]) -> str:
     """The `entry` field of a stream entry, or all of its fields when it has none, as text Postgres can hold."""
     raw = fields[b"entry"] if b"entry" in fields else b"\n".join(k + b"=" + v for k, v in fields.items())
     return raw.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
+
+
+def as_fields(payload: str) -> dict[bytes, bytes]:
+    """The stream entry's fields again, from what `as_text` kept."""
+    try:
+        version = str(json.loads(payload)["v"])
+    except (ValueError, TypeError, KeyError):
+        version = "?"
+    return {b"v": version.encode(), b"entry": payload.encode()}
 
 
 def add(connection: sa.Connection, items: Sequence[Item]) -> None:
@@ -81,6 +91,11 @@ def claim_replays(connection: sa.Connection, limit: int) -> list[sa.Row[tuple[in
     )
 
 
-def resolve(connection: sa.Connection, ids: Sequence[int]) -> None:
-    """They are stored after all."""
-    connection.execute(sa.update(quarantine).where(quarantine.c.id.in_(ids)).values(resolved_at=sa.func.now()))
+def resolve_if_stored(connection: sa.Connection, item: int, feedback_id: UUID | None) -> None:
+    """It was tried again: resolved if its submission is stored now, else it waits for the next request."""
+    stored = sa.exists().where(feedback.c.id == feedback_id)
+    connection.execute(
+        sa.update(quarantine)
+        .where(quarantine.c.id == item)
+        .values(replay_at=None, feedback_id=feedback_id, resolved_at=sa.case((stored, sa.func.now()), else_=None))
+    )

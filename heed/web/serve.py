@@ -1,6 +1,8 @@
 """Serving an ASGI app with uvicorn: in the main thread for a site, in the background for a loop's health."""
 
+import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -26,9 +28,20 @@ def _config(app: Any, settings: Settings, port: int) -> uvicorn.Config:
     )
 
 
-def serve(app: Any, settings: Settings, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; open requests are finished."""
-    server = uvicorn.Server(_config(app, settings, port))
+class _Server(uvicorn.Server):
+    """Calls `stopping` before it waits for open requests: streams without an end have to be ended."""
+
+    stopping: Callable[[], None] = staticmethod(lambda: None)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.stopping()
+        await super().shutdown(sockets)
+
+
+def serve(app: Any, settings: Settings, port: int, stopping: Callable[[], None] = lambda: None) -> None:
+    """Serve until SIGTERM or SIGINT; then `stopping` is called (in the event loop) and open requests are finished."""
+    server = _Server(_config(app, settings, port))
+    server.stopping = stopping
     follow_parent(lambda: setattr(server, "should_exit", True))
     server.run()
 

@@ -1,0 +1,1 @@
+"""The feedback site: the form and the public API. Needs only Redis."""

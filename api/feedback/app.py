@@ -1,0 +1,95 @@
+"""The feedback site's composition root: its parts, its JSON API, its health."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from api.feedback import pages
+from api.feedback.openapi import OPERATION, complete
+from api.feedback.submit import COOKIE, COOKIE_SECONDS, AlreadyVoted, Desk, Taken
+from api.feedback.surveys import Surveys
+from api.feedback.tokens import Tokens
+from heed import __version__
+from heed.contracts import Submission, received_at
+from heed.settings import Settings
+from heed.stream.admission import Admission, connect
+from heed.stream.queue import Queue
+from heed.web import fastapi_problems, health
+from heed.web.guards import BodyLimit, SecurityHeaders
+from heed.web.problems import Problem, invalid
+from heed.web.static import FRONTEND, Static
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The site as an ASGI app; connects to Redis when first used."""
+    redis = connect(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await redis.aclose()
+
+    app = FastAPI(title="Heed: feedback", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    desk = Desk(settings, Surveys(redis), Admission(redis, settings), Tokens(settings.need("secret_key")))
+    base = str(settings.feedback_url).rstrip("/") if settings.feedback_url else None
+
+    def receipt(request: Request, submission_id: Any) -> str:
+        root = base or str(request.base_url).rstrip("/")
+        return f"{root}/r/{desk.tokens.receipt_token(submission_id)}"
+
+    @app.post("/api/v1/surveys/{slug}/feedback", status_code=202, openapi_extra=OPERATION)
+    async def submit_feedback(slug: str, request: Request) -> Response:
+        """Hand in one submission."""
+        survey = await desk.survey(slug)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Problem(415, "Send the submission as application/json.", kind="not-json")
+        try:
+            submission = Submission.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise invalid(error) from None
+        key = request.headers.get("idempotency-key", "")
+        try:
+            taken = await desk.take(request, survey, submission, key=key, source="api")
+        except AlreadyVoted as error:
+            raise Problem(
+                409,
+                "You have already answered this survey; the first answer counts.",
+                kind="already-voted",
+                id=str(error.id),
+                receipt=receipt(request, error.id),
+                received_at=received_at(error.id).isoformat(),
+            ) from None
+        response = JSONResponse(
+            {"id": str(taken.id), "receipt": receipt(request, taken.id), "client": taken.client_token}, 202
+        )
+        remember(request, response, taken)
+        return response
+
+    pages.add(app, desk)
+    ping = Queue.connect(settings)
+    app.router.routes.extend(health.routes(ready={"redis": ping.check}))
+    app.mount("/static", Static(FRONTEND / "feedback" / "static", FRONTEND / "shared"))
+    fastapi_problems.install(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SecurityHeaders)
+    complete(app)
+    return app
+
+
+def remember(request: Request, response: Response, taken: Taken) -> None:
+    """Let the client keep its token, if it has none yet."""
+    if taken.set_cookie:
+        response.set_cookie(
+            COOKIE,
+            taken.client_token,
+            max_age=COOKIE_SECONDS,
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https",
+        )

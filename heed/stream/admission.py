@@ -1,0 +1,177 @@
+"""Admission: a submission is on the stream with its vote lock, or it is not; there is nothing in between.
+
+Guarantees: an `Admitted` is as durable as Redis is configured; a client's first submission wins and a repeat of
+it is recognised; nothing is retried behind the caller's back, since a repeat is the caller's to make, with its
+idempotency key. Submissions that arrive together share a round trip (and its fsync): one script call is in
+flight for each partition while the next batch gathers.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import cast
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from heed.contracts import StreamEntry
+from heed.errors import Later
+from heed.settings import Settings
+from heed.stream import keys
+from heed.telemetry import ADMISSION_BATCH, log
+
+SCRIPT = files("heed.stream").joinpath("admission.lua").read_text(encoding="utf-8")
+BATCH_MOST = 128
+WAITING_MOST = 4096  # more than this is overload: answered at once, while memory and patience last
+TIMEOUT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """It is on the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The client's vote was there before, as submission `id`; `same` when this is a repeat of that request."""
+
+    id: UUID
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """Too many from this address; `retry_after` in seconds."""
+
+    retry_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """The queue is at its cap."""
+
+
+Outcome = Admitted | Held | Limited | Full
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    keys: tuple[str, str]
+    arguments: tuple[str, str, str, int]
+
+
+def connect(settings: Settings) -> Redis:
+    """An asyncio client that never repeats a command by itself; connects when first used."""
+    return Redis.from_url(
+        settings.need("redis_url"),
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=2,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+
+
+class Admission:
+    """The way in. `Later` means that Redis is away or refuses writes; whether a submission got in is then unknown."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._partitions = settings.partitions
+        self._limit = settings.rate_limit
+        common = (settings.queue_cap, settings.vote_lock_days * 86_400)
+        self._lanes = [_Lane(redis, keys.queue(partition), common) for partition in range(settings.partitions)]
+
+    async def admit(self, entry: StreamEntry, digest: str, address: str | None) -> Outcome:
+        """Put `entry` on the stream unless its client already voted.
+
+        `digest` identifies the request ('' when it cannot be repeated); `address` is counted against the rate
+        limit (None: not limited).
+        """
+        partition = keys.partition_of(entry.client, self._partitions)
+        lane = self._lanes[partition]
+        counter, limit = lane.stream, 0
+        if address is not None and self._limit:
+            home = keys.partition_of(address, self._partitions)
+            counter, limit = keys.rate(home, address), self._limit
+            if home != partition:
+                # The counter lives in another partition, perhaps on another node: count there first.
+                other = self._lanes[home]
+                outcome = await other.send(_Item((other.stream, counter), ("", "", "", limit)))
+                if outcome != b"+":
+                    return _outcome(outcome, digest)
+                counter, limit = lane.stream, 0
+        fields = entry.fields()
+        item = _Item(
+            (keys.vote(partition, entry.survey, entry.client), counter),
+            (fields["v"], fields["entry"], f"{entry.id} {digest}", limit),
+        )
+        return _outcome(await lane.send(item), digest)
+
+
+def _outcome(answer: bytes, digest: str) -> Outcome:
+    if answer == b"+":
+        return Admitted()
+    if answer == b"full":
+        return Full()
+    first, _, rest = answer.decode().partition(" ")
+    if first == "rate":
+        return Limited(max(int(rest), 1))
+    return Held(UUID(first), bool(digest) and rest == digest)
+
+
+class _Lane:
+    """One partition's round trips: one in flight, the next gathering."""
+
+    def __init__(self, redis: Redis, stream: str, common: tuple[int, int]) -> None:
+        self.stream = stream
+        self._redis = redis
+        self._common = common
+        self._waiting: list[tuple[_Item, asyncio.Future[bytes]]] = []
+        self._flight: asyncio.Task[None] | None = None
+        self._sha: str | None = None
+
+    async def send(self, item: _Item) -> bytes:
+        """What the script answers for `item`."""
+        if len(self._waiting) >= WAITING_MOST:
+            raise Later("too many submissions at once", retry_after=1)
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._fly())
+        return await future
+
+    async def _fly(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:BATCH_MOST], self._waiting[BATCH_MOST:]
+                ADMISSION_BATCH.observe(len(batch))
+                try:
+                    answers = await self._call([item for item, _ in batch])
+                except (RedisError, OSError) as error:
+                    # Those still waiting would meet the same: tell all of them now rather than one time-out each.
+                    batch, self._waiting = batch + self._waiting, []
+                    log.warning("admission-failed", error=f"{type(error).__name__}: {error}", waiting=len(batch))
+                    for _, future in batch:
+                        if not future.done():
+                            future.set_exception(Later("the queue does not take submissions now", retry_after=2))
+                else:
+                    for (_, future), answer in zip(batch, answers, strict=True):
+                        if not future.done():
+                            future.set_result(answer)
+        finally:
+            self._flight = None
+
+    async def _call(self, items: Sequence[_Item]) -> list[bytes]:
+        names = [self.stream, *(key for item in items for key in item.keys)]
+        values = [*self._common, *(argument for item in items for argument in item.arguments)]
+        if self._sha is None:
+            self._sha = await self._redis.script_load(SCRIPT)
+        try:
+            answers = await self._redis.evalsha(self._sha, len(names), *names, *values)
+        except NoScriptError:  # Redis was restarted; nothing was run
+            self._sha = await self._redis.script_load(SCRIPT)
+            answers = await self._redis.evalsha(self._sha, len(names), *names, *values)
+        return cast(list[bytes], answers)

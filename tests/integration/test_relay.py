@@ -1,0 +1,149 @@
+"""The relay against a real Postgres and the moto server: every due event reaches the queue by the rule, in the end."""
+
+import json
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from heed.contracts import Label, NegativeFeedback, Priority, Reason, new_id, received_at
+from heed.db import outbox
+from heed.db import tables as t
+from heed.errors import Later
+from heed.settings import Settings
+from local.aws import client, provision
+from worker.bus import Bus
+from worker.relay import Relay
+
+
+@pytest.fixture
+def bus(settings: Settings) -> Bus:
+    provision(settings)
+    return Bus(settings)
+
+
+def selected(engine: sa.Engine, count: int) -> list[NegativeFeedback]:
+    """Feedback that was selected, with its outbox rows."""
+    events = []
+    for _ in range(count):
+        identifier = new_id()
+        events.append(
+            NegativeFeedback(
+                id=identifier,
+                survey="default",
+                received_at=received_at(identifier),
+                vote="bad",
+                label=Label.NEGATIVE,
+                compound=-0.5,
+                p_negative=0.9,
+                reasons=(Reason.OPTION,),
+                priority=Priority.NORMAL,
+                scorer="test",
+                policy="test",
+            )
+        )
+    with engine.begin() as connection:
+        for event in events:
+            row = event.model_dump(mode="json", exclude={"v"}) | {
+                "client": event.id.hex,
+                "source": "api",
+                "comment": "",
+                "reply": False,
+                "scores": {},
+                "selected": True,
+            }
+            connection.execute(sa.insert(t.feedback).values(row | {"id": event.id, "received_at": event.received_at}))
+        outbox.add(connection, events)
+    return events
+
+
+def received(settings: Settings) -> list[dict[str, Any]]:
+    sqs = client("sqs", settings)
+    url = sqs.get_queue_url(QueueName=settings.event_queue)["QueueUrl"]
+    bodies = []
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            bodies.append(json.loads(message["Body"]))
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return bodies
+
+
+def due_now(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.update(t.outbox).values(due_at=sa.func.now()))
+
+
+def test_events_reach_the_queue_by_the_rule(settings: Settings, engine: sa.Engine, bus: Bus) -> None:
+    events = selected(engine, 23)
+    relay = Relay(settings, engine, bus)
+    assert relay.turn() == 23
+    assert relay.turn() == 0  # published: not due again before its pause
+    bodies = received(settings)
+    assert {body["detail"]["id"] for body in bodies} == {str(event.id) for event in events}
+    assert len(bodies) == 23
+    assert [NegativeFeedback.model_validate(body["detail"]) for body in bodies]
+
+
+def test_other_events_do_not_match_the_rule(settings: Settings, bus: Bus) -> None:
+    events = client("events", settings)
+    for source, detail in (("elsewhere", {"v": 1}), ("heed.worker", {"v": 2})):
+        events.put_events(
+            Entries=[
+                {
+                    "EventBusName": settings.event_bus,
+                    "Source": source,
+                    "DetailType": "NegativeFeedback",
+                    "Detail": json.dumps(detail),
+                }
+            ]
+        )
+    assert received(settings) == []
+
+
+def test_published_again_until_closed(settings: Settings, engine: sa.Engine, bus: Bus) -> None:
+    [event] = selected(engine, 1)
+    relay = Relay(settings, engine, bus)
+    pauses = []
+    for _ in range(3):
+        relay.turn()
+        with engine.connect() as connection:
+            query = sa.select(sa.func.extract("epoch", t.outbox.c.due_at - sa.func.now()))
+            pauses.append(float(connection.execute(query).scalar_one()))
+        due_now(engine)
+    assert len(received(settings)) == 3
+    assert pauses == pytest.approx([30, 60, 120], abs=3)
+    with engine.begin() as connection:
+        outbox.close(connection, event.id)
+    assert relay.turn() == 0
+
+
+def test_a_relay_that_dies_after_its_claim_loses_nothing(settings: Settings, engine: sa.Engine, bus: Bus) -> None:
+    selected(engine, 3)
+    with engine.begin() as connection:
+        assert len(outbox.claim(connection, 10)) == 3
+    relay = Relay(settings, engine, bus)
+    assert relay.turn() == 0  # the claim holds for its while
+    due_now(engine)
+    assert relay.turn() == 3
+    assert len(received(settings)) == 3
+
+
+def test_two_relays_share(engine: sa.Engine) -> None:
+    selected(engine, 10)
+    with engine.begin() as one, engine.begin() as other:
+        first, second = outbox.claim(one, 6), outbox.claim(other, 6)
+    assert len(first) == 6
+    assert len(second) == 4
+    assert not {claim[0] for claim in first} & {claim[0] for claim in second}
+
+
+def test_a_bus_that_is_away_is_waited_for(settings: Settings, engine: sa.Engine, bus: Bus) -> None:
+    selected(engine, 2)
+    away = Settings.model_validate(settings.model_dump() | {"aws_endpoint": "http://127.0.0.1:1"})
+    with pytest.raises(Later):
+        Relay(settings, engine, Bus(away)).turn()
+    with engine.connect() as connection:
+        assert {(row.failed, row.published) for row in connection.execute(sa.select(t.outbox))} == {(1, 0)}
+    due_now(engine)
+    assert Relay(settings, engine, bus).turn() == 2
+    assert len(received(settings)) == 2

@@ -1,0 +1,149 @@
+"""Storing a batch: feedback, rollup, outbox and notification on the caller's transaction, a few statements for all.
+
+Guarantees: what is stored again changes nothing; a second vote of a client is told apart from a redelivery; counts
+are changed only by what was new.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from heed.contracts import NegativeFeedback, StreamEntry, Survey, received_at
+from heed.db import outbox
+from heed.db.notify import changed
+from worker.sentiment import Sentiment
+from worker.triage import POLICY, Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """A submission with everything that is decided about it."""
+
+    entry: StreamEntry
+    survey: Survey
+    sentiment: Sentiment
+    decision: Decision
+    scorer: str
+
+
+# One JSON parameter for the whole batch: no per-row work in the driver, and the order of ids keeps two workers that
+# hold the same entries from deadlocking.
+_INSERT = sa.text("""
+    INSERT INTO feedback (id, survey, client, source, vote, rating, comment, contact_name, contact_email, reply,
+        received_at, label, compound, p_negative, scores, scorer, selected, reasons, priority, policy)
+    SELECT id, survey, client, source, vote, rating, comment, contact_name, contact_email, reply,
+        to_timestamp(received_ms / 1000.0), label, compound, p_negative, scores, scorer, selected, reasons, priority,
+        policy
+    FROM json_to_recordset(CAST(:rows AS json)) AS row (id uuid, survey text, client text, source text, vote text,
+        rating smallint, comment text, contact_name text, contact_email text, reply boolean, received_ms bigint,
+        label text, compound float8, p_negative float8, scores jsonb, scorer text, selected boolean, reasons text[],
+        priority text, policy text)
+    ORDER BY id
+    ON CONFLICT DO NOTHING
+    RETURNING id
+""")
+
+_ROLLUP = sa.text("""
+    INSERT INTO rollup (survey, grain, at, vote, rating, label, answers, selected)
+    SELECT survey, grain, CASE grain WHEN 'total' THEN '-infinity' ELSE to_timestamp(hour * 3600) END,
+        vote, rating, label, sum(answers), sum(selected)
+    FROM json_to_recordset(CAST(:rows AS json)) AS row (survey text, hour bigint, vote text, rating smallint,
+        label text, answers bigint, selected bigint)
+    CROSS JOIN unnest(ARRAY['hour', 'total']) AS grain
+    GROUP BY 1, 2, 3, 4, 5, 6
+    ORDER BY 1, 2, 3, 4, 5, 6
+    ON CONFLICT (survey, grain, at, vote, rating, label)
+    DO UPDATE SET answers = rollup.answers + excluded.answers, selected = rollup.selected + excluded.selected
+""")
+
+_PRESENT = sa.text("SELECT id FROM feedback WHERE id = ANY(CAST(:ids AS uuid[]))")
+
+
+def store(connection: sa.Connection, batch: Sequence[Assessed]) -> tuple[list[Assessed], list[Assessed]]:
+    """Store a batch; (those that were new, those whose client had already answered). The rest was there before."""
+    if not batch:
+        return [], []
+    rows = json.dumps([_row(item) for item in batch])
+    inserted = set(connection.execute(_INSERT, {"rows": rows}).scalars())
+    fresh: list[Assessed] = []
+    others: list[Assessed] = []
+    for item in batch:
+        if item.entry.id in inserted:
+            inserted.discard(item.entry.id)  # the same id twice in one batch was inserted once
+            fresh.append(item)
+        else:
+            others.append(item)
+    seconds: list[Assessed] = []
+    if others:
+        ids = [str(item.entry.id) for item in others]
+        present = set(connection.execute(_PRESENT, {"ids": ids}).scalars())
+        seconds = [item for item in others if item.entry.id not in present]
+    if fresh:
+        outbox.add(connection, [_event(item) for item in fresh if item.decision.selected])
+        # Last, because every worker changes the same few rows: they stay locked for one statement and the commit.
+        connection.execute(_ROLLUP, {"rows": json.dumps(_counts(fresh))})
+        for survey in {item.survey.slug for item in fresh}:
+            changed(connection, survey)
+    return fresh, seconds
+
+
+def _row(item: Assessed) -> dict[str, Any]:
+    entry, sentiment, decision = item.entry, item.sentiment, item.decision
+    contact = entry.contact
+    return {
+        "id": str(entry.id),
+        "survey": entry.survey,
+        "client": entry.client,
+        "source": entry.source,
+        "vote": entry.vote,
+        "rating": entry.rating,
+        "comment": entry.comment,
+        "contact_name": contact and contact.name,
+        "contact_email": contact and contact.email,
+        "reply": contact is not None and contact.reply,
+        "received_ms": entry.id.int >> 80,
+        "label": sentiment.label,
+        "compound": sentiment.compound,
+        "p_negative": sentiment.p_negative,
+        "scores": sentiment.scores,
+        "scorer": item.scorer,
+        "selected": decision.selected,
+        "reasons": decision.reasons,
+        "priority": decision.priority,
+        "policy": POLICY,
+    }
+
+
+def _event(item: Assessed) -> NegativeFeedback:
+    assert item.decision.priority is not None
+    return NegativeFeedback(
+        id=item.entry.id,
+        survey=item.entry.survey,
+        received_at=received_at(item.entry.id),
+        vote=item.entry.vote,
+        rating=item.entry.rating,
+        label=item.sentiment.label,
+        compound=item.sentiment.compound,
+        p_negative=item.sentiment.p_negative,
+        reasons=item.decision.reasons,
+        priority=item.decision.priority,
+        scorer=item.scorer,
+        policy=POLICY,
+    )
+
+
+def _counts(fresh: Sequence[Assessed]) -> list[dict[str, Any]]:
+    answers: Counter[tuple[Any, ...]] = Counter()
+    selected: Counter[tuple[Any, ...]] = Counter()
+    for item in fresh:
+        entry = item.entry
+        hour = (entry.id.int >> 80) // 3_600_000
+        key = (entry.survey, hour, entry.vote or "", entry.rating or 0, item.sentiment.label)
+        answers[key] += 1
+        selected[key] += item.decision.selected
+    names = ("survey", "hour", "vote", "rating", "label")
+    return [dict(zip(names, key, strict=True), answers=answers[key], selected=selected[key]) for key in answers]
