@@ -5,10 +5,14 @@ Run as `python -m local.aws`, with HEED_AWS_ENDPOINT naming where to listen.
 """
 
 import json
+import logging
+import sys
+import threading
 from typing import Any
 
 import boto3
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from heed.contracts import rule_pattern
 from heed.lifecycle import Stop
@@ -53,13 +57,24 @@ def main() -> None:
     settings = load()
     stop = Stop().on_signals()
     endpoint = settings.aws_endpoint
-    assert endpoint is not None
-    server = ThreadedMotoServer(endpoint.host or "127.0.0.1", endpoint.port or 0, verbose=False)
-    server.start()
-    provision(settings)
+    if endpoint is None:
+        sys.exit("HEED_AWS_ENDPOINT is not set; it names where the stand-in listens.")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # else a line for each poll of the queue
+    # What the servers of one process hold is shared, so it is made through a port that nobody knows.
+    hidden = _serve("127.0.0.1", 0)
+    provision(settings.model_copy(update={"aws_endpoint": f"http://127.0.0.1:{hidden.port}"}))
+    server = _serve(endpoint.host or "127.0.0.1", endpoint.port or 80)
+    hidden.shutdown()
     while not stop.wait(60):
         pass
-    server.stop()
+    server.shutdown()
+
+
+def _serve(host: str, port: int) -> BaseWSGIServer:
+    app = DomainDispatcherApplication(create_backend_app)
+    server = make_server(host, port, app, threaded=True, request_handler=MotoRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
 
 
 if __name__ == "__main__":

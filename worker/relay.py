@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from heed import books
 from heed.db import engine as db
-from heed.db import migrate, outbox
+from heed.db import outbox, schema
 from heed.errors import Later
 from heed.lifecycle import Backoff, Heartbeat, Stop
 from heed.settings import Settings, load
@@ -106,7 +106,7 @@ def main() -> None:
         with engine.connect() as connection:
             OUTBOX_DEPTH.set(outbox.depth(connection))
 
-    checks = {"postgres": lambda: db.check(engine), "schema": lambda: migrate.check(engine)}
+    checks = {"postgres": lambda: db.check(engine), "schema": lambda: schema.check(engine)}
     serve_in_background(Starlette(routes=health.routes(heartbeat.problem, checks, measure)), settings)
     threading.Thread(
         target=watch_books, args=(engine, Queue.connect(settings), stop), name="books", daemon=True

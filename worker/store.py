@@ -49,11 +49,12 @@ _INSERT = sa.text("""
 
 _ROLLUP = sa.text("""
     INSERT INTO rollup (survey, grain, at, vote, rating, label, answers, selected)
-    SELECT survey, grain, CASE grain WHEN 'total' THEN '-infinity' ELSE to_timestamp(hour * 3600) END,
+    SELECT survey, grain,
+        CASE grain WHEN 'total' THEN '-infinity' ELSE date_trunc(grain, to_timestamp(hour * 3600), 'UTC') END,
         vote, rating, label, sum(answers), sum(selected)
     FROM json_to_recordset(CAST(:rows AS json)) AS row (survey text, hour bigint, vote text, rating smallint,
         label text, answers bigint, selected bigint)
-    CROSS JOIN unnest(ARRAY['hour', 'total']) AS grain
+    CROSS JOIN unnest(ARRAY['hour', 'day', 'total']) AS grain
     GROUP BY 1, 2, 3, 4, 5, 6
     ORDER BY 1, 2, 3, 4, 5, 6
     ON CONFLICT (survey, grain, at, vote, rating, label)

@@ -1,4 +1,4 @@
-"""What OpenAPI says of the submission route, which reads its body by itself (validated JSON bytes, no detour)."""
+"""What OpenAPI says of the submission route, which is a plain route that reads its body by itself."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from heed.contracts import Submission
 
+PATH = "/api/v1/surveys/{slug}/feedback"
 _REF = "#/components/schemas/{model}"
 
 
@@ -34,7 +35,10 @@ def _problem(description: str) -> dict[str, Any]:
 
 
 OPERATION: dict[str, Any] = {
+    "summary": "Hand in one submission",
+    "operationId": "submit_feedback",
     "parameters": [
+        {"name": "slug", "in": "path", "required": True, "schema": {"type": "string"}, "example": "default"},
         {
             "name": "Idempotency-Key",
             "in": "header",
@@ -73,7 +77,7 @@ OPERATION: dict[str, Any] = {
 
 
 def complete(app: FastAPI) -> None:
-    """Add the models that OPERATION refers to."""
+    """Add the submission route and the models it refers to."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -83,6 +87,7 @@ def complete(app: FastAPI) -> None:
                 (model, "validation") for model in (Submission, Accepted, ProblemDocument)
             ]
             _, schemas = models_json_schema(models, ref_template=_REF)
+            document["paths"][PATH] = {"post": OPERATION}
             document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
         assert app.openapi_schema is not None
         return app.openapi_schema

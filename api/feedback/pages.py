@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from api.feedback.submit import COOKIE, COOKIE_SECONDS, AlreadyVoted, Desk, received_text
+from api.feedback.submit import COOKIE, AlreadyVoted, Desk, cookie, keep, received_text
 from heed.contracts import DEFAULT_SURVEY, Submission, Survey
 from heed.contracts.text import COMMENT_MAX, EMAIL_MAX, NAME_MAX
 from heed.web.problems import Problem, field_errors
@@ -64,8 +64,7 @@ def add(app: FastAPI, desk: Desk) -> None:
         response = form(survey, {"vote": vote} if survey.option(vote) else {}, [])
         # A client that comes with its token can be told from another; so it gets one before it answers.
         if desk.tokens.read_client(request.cookies.get(COOKIE, "")) is None:
-            token = desk.tokens.client_token(desk.tokens.new_client())
-            _keep(request, response, token)
+            response.headers.update(keep(request, desk.tokens.client_token(desk.tokens.new_client())))
         return response
 
     @app.get("/", include_in_schema=False)
@@ -103,10 +102,7 @@ def add(app: FastAPI, desk: Desk) -> None:
         except Problem as problem:
             return sorry(problem)
         # The answer has an address of its own, so that reloading it sends nothing again.
-        response = RedirectResponse(f"/r/{desk.tokens.receipt_token(taken.id)}", 303)
-        if taken.set_cookie:
-            _keep(request, response, taken.client_token)
-        return response
+        return RedirectResponse(f"/r/{desk.tokens.receipt_token(taken.id)}", 303, cookie(request, taken))
 
     @app.get("/r/{token}", include_in_schema=False)
     async def receipt(token: str) -> Response:
@@ -115,11 +111,6 @@ def add(app: FastAPI, desk: Desk) -> None:
             return sorry(Problem(404, "This receipt's address is not complete. Please copy the whole link."))
         headers = {"X-Robots-Tag": "noindex"}
         return render("receipt.html", headers=headers, id=submission_id, received=received_text(submission_id))
-
-
-def _keep(request: Request, response: Response, token: str) -> None:
-    secure = request.url.scheme == "https"
-    response.set_cookie(COOKIE, token, max_age=COOKIE_SECONDS, httponly=True, samesite="lax", secure=secure)
 
 
 async def _given(request: Request) -> dict[str, str]:

@@ -153,6 +153,17 @@ class Desk:
         return (self.tokens.client_of_request(digest) if digest else self.tokens.new_client()), trusted
 
 
+def cookie(request: Request, taken: Taken) -> dict[str, str]:
+    """The header that lets the client keep its token, if it has none yet."""
+    return keep(request, taken.client_token) if taken.set_cookie else {}
+
+
+def keep(request: Request, token: str) -> dict[str, str]:
+    """The header that sets the client's cookie: for a year, out of scripts' reach, never sent from other sites."""
+    secure = "; Secure" if request.url.scheme == "https" else ""
+    return {"Set-Cookie": f"{COOKIE}={token}; Max-Age={COOKIE_SECONDS}; Path=/; HttpOnly; SameSite=lax{secure}"}
+
+
 def _fits(survey: Survey, submission: Submission) -> None:
     if submission.vote is not None and survey.option(submission.vote) is None:
         options = ", ".join(option.key for option in survey.options)

@@ -6,6 +6,7 @@ before it is handed out.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg2
 import sqlalchemy as sa
@@ -16,6 +17,14 @@ from heed.settings import Settings
 
 # Postgres is away, or asks to try again (deadlock, serialisation, out of connections or space).
 RETRYABLE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+
+# Notice a peer that vanished without a word: within about a minute when idle, half of one when sending.
+_ALIVE: dict[str, Any] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
 
 def connect(settings: Settings, service: str, pool_size: int = 5, statement_seconds: float = 15.0) -> sa.Engine:
@@ -28,10 +37,11 @@ def connect(settings: Settings, service: str, pool_size: int = 5, statement_seco
         pool_timeout=5,
         pool_pre_ping=True,
         pool_recycle=1800,
+        hide_parameters=True,  # they may be a customer's words, and errors are logged
         connect_args={
             "application_name": f"heed-{service}",
             "connect_timeout": 5,
-            "keepalives_idle": 30,
+            **_ALIVE,
             "options": f"-c statement_timeout={int(statement_seconds * 1000)} -c lock_timeout=5000"
             " -c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
         },
@@ -67,7 +77,7 @@ def listener(settings: Settings, service: str, channel: str) -> PsycopgConnectio
         settings.need("database_url"),
         application_name=f"heed-{service}-listen",
         connect_timeout=5,
-        keepalives_idle=30,
+        **_ALIVE,
     )
     connection.autocommit = True
     with connection.cursor() as cursor:

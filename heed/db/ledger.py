@@ -83,6 +83,7 @@ def take(connection: sa.Connection, feedback_id: UUID, survey: str, lease_second
     if taken is not None:
         if taken.inserted:
             _count(connection, {(survey, TicketState.ATTEMPTING): 1})
+            changed(connection, survey)
         state = TicketState(taken.state)
         return Taken(feedback_id, survey, state, taken.attempts, float(taken.age), taken.desk_id)
     left = sa.func.extract("epoch", tickets.c.leased_until - sa.func.now())
@@ -104,23 +105,28 @@ def release(connection: sa.Connection, held: Taken, error: str) -> None:
 
 def created(connection: sa.Connection, held: Taken, desk_id: int) -> bool:
     """The desk has the ticket `desk_id`; its internal note is still to come. Keeps the lease; False when it is lost."""
-    return _leave(connection, held, TicketState.CREATED, {"desk_id": desk_id})
+    return _leave(connection, held, {"state": TicketState.CREATED, "desk_id": desk_id})
 
 
 def opened(connection: sa.Connection, held: Taken) -> bool:
     """The ticket is complete (and solved, if the desk said so meanwhile); False when the lease is lost."""
-    status = connection.execute(
-        sa.select(tickets.c.desk_status).where(_is_held(held)).with_for_update()
-    ).scalar_one_or_none()
-    values: dict[str, object] = {"leased_until": None, "last_error": None, "desk_status": status or "new"}
-    if status in _SOLVED:
-        return _leave(connection, held, TicketState.SOLVED, {**values, "solved_at": sa.func.now()})
-    return _leave(connection, held, TicketState.OPENED, values)
+    solved = tickets.c.desk_status.in_(_SOLVED)
+    return _leave(
+        connection,
+        held,
+        {
+            "state": sa.case((solved, TicketState.SOLVED), else_=TicketState.OPENED),
+            "solved_at": sa.case((solved, sa.func.now())),
+            "desk_status": sa.func.coalesce(tickets.c.desk_status, "new"),
+            "leased_until": None,
+            "last_error": None,
+        },
+    )
 
 
 def failed(connection: sa.Connection, held: Taken, error: str) -> bool:
     """The desk refused it for good; False when the lease is lost."""
-    return _leave(connection, held, TicketState.FAILED, {"leased_until": None, "last_error": error[:2000]})
+    return _leave(connection, held, {"state": TicketState.FAILED, "leased_until": None, "last_error": error[:2000]})
 
 
 def seen(connection: sa.Connection, reports: Iterable[Report]) -> int:
@@ -195,20 +201,22 @@ def _is_held(held: Taken) -> sa.ColumnElement[bool]:
     )
 
 
-def _leave(connection: sa.Connection, held: Taken, state: TicketState, values: dict[str, object]) -> bool:
-    # The row is locked first, so that the state it leaves is the one that is counted down.
-    before = connection.execute(sa.select(tickets.c.state).where(_is_held(held)).with_for_update()).scalar_one_or_none()
-    if before is None:
-        return False
-    connection.execute(
+def _leave(connection: sa.Connection, held: Taken, values: dict[str, object]) -> bool:
+    # The row is locked as it is read, so that the state it leaves is the one that is counted down.
+    before = sa.select(tickets.c.feedback_id, tickets.c.state).where(_is_held(held)).with_for_update().cte("before")
+    moved = connection.execute(
         sa.update(tickets)
-        .where(tickets.c.feedback_id == held.feedback_id)
-        .values(state=state, updated_at=sa.func.now(), **values)
-    )
-    if state in TERMINAL:
+        .where(tickets.c.feedback_id == before.c.feedback_id)
+        .values(updated_at=sa.func.now(), **values)
+        .returning(before.c.state.label("before"), tickets.c.state.label("after"))
+    ).one_or_none()
+    if moved is None:
+        return False
+    after = TicketState(moved.after)
+    if after in TERMINAL:
         outbox.close(connection, held.feedback_id)
     counts: Counter[tuple[str, TicketState]] = Counter()
-    _step(counts, held.survey, TicketState(before), state)
+    _step(counts, held.survey, TicketState(moved.before), after)
     _count(connection, counts)
     changed(connection, held.survey)
     return True
@@ -219,13 +227,16 @@ def _step(counts: Counter[tuple[str, TicketState]], survey: str, before: TicketS
     counts[survey, after] += 1
 
 
+_INSERT_COUNT = insert(ticket_counts)
+_ADD_COUNT = _INSERT_COUNT.on_conflict_do_update(
+    index_elements=["survey", "state"],
+    set_={"tickets": ticket_counts.c.tickets + _INSERT_COUNT.excluded.tickets},
+)
+
+
 def _count(connection: sa.Connection, steps: Mapping[tuple[str, TicketState], int]) -> None:
-    for (survey, state), step in sorted(steps.items()):
-        if step:
-            statement = insert(ticket_counts).values(survey=survey, state=state, tickets=step)
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["survey", "state"],
-                    set_={"tickets": ticket_counts.c.tickets + statement.excluded.tickets},
-                )
-            )
+    rows = [
+        {"survey": survey, "state": state, "tickets": step} for (survey, state), step in sorted(steps.items()) if step
+    ]
+    if rows:
+        connection.execute(_ADD_COUNT, rows)

@@ -57,13 +57,15 @@ feedback = sa.Table(
     sa.Index("ix_feedback_selected_id", "id", postgresql_where=sa.text("selected")),
 )
 
-# Counts of feedback, changed in the transaction that stores it. grain 'hour' has a row an hour, 'total' one for
-# all time (at = '-infinity'), so that totals cost the same however old the system is. '' and 0: not given.
+# Counts of feedback, changed in the transaction that stores it, by hour, by day (UTC) and for all time (grain
+# 'total', at = '-infinity'): what is shown costs the same however much there is. '' and 0: not given.
 rollup = sa.Table(
     "rollup",
     metadata,
     sa.Column("survey", sa.Text, sa.ForeignKey("surveys.slug"), primary_key=True),
-    sa.Column("grain", sa.Text, sa.CheckConstraint("grain IN ('hour', 'total')", name="grain"), primary_key=True),
+    sa.Column(
+        "grain", sa.Text, sa.CheckConstraint("grain IN ('hour', 'day', 'total')", name="grain"), primary_key=True
+    ),
     sa.Column("at", Timestamp, primary_key=True),
     sa.Column("vote", sa.Text, primary_key=True),
     sa.Column("rating", sa.SmallInteger, primary_key=True),

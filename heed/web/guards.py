@@ -22,7 +22,7 @@ CSP = (
 SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
     (b"content-security-policy", CSP.encode()),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 

@@ -4,12 +4,13 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from heed.db.migrate import check, migrate
+from heed.db.migrate import migrate
+from heed.db.schema import HEAD, check
 from heed.db.tables import metadata, surveys
 
 
 def test_migrations_equal_tables_and_run_twice(engine: sa.Engine) -> None:
-    assert migrate(engine) == "0001"
+    assert migrate(engine) == HEAD
     assert check(engine) is None
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []

@@ -93,6 +93,7 @@ def upgrade() -> None:
         sa.Column("answers", sa.BigInteger(), nullable=False),
         sa.Column("selected", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["survey"], ["surveys.slug"], name=op.f("fk_rollup_survey")),
+        sa.CheckConstraint("grain IN ('hour', 'day', 'total')", name=op.f("ck_rollup_grain")),
         sa.PrimaryKeyConstraint("survey", "grain", "at", "vote", "rating", "label", name=op.f("pk_rollup")),
     )
     op.create_table(

@@ -1,0 +1,1 @@
+"""The results site: managers read what customers said, live. It needs only Postgres to show."""

@@ -1,0 +1,117 @@
+"""Single answers: filtered lists newest first, one by its id, and what the quarantine holds.
+
+Guarantees: a list costs the same on every page of it (keyset by id, which is also the time of arrival); a search
+that takes too long is refused with advice, not with an error; the client's id never leaves.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from psycopg2.errors import QueryCanceled
+
+from api.results.models import Answer, ContactShown, Filter, Item, Quarantined, Ticket
+from heed.db import engine as db
+from heed.db.tables import feedback, quarantine, tickets
+from heed.errors import Later
+from heed.settings import Settings
+from heed.web.problems import Problem
+
+QUARANTINE_MOST = 100
+_TICKET = [
+    column.label(f"ticket_{column.name}")
+    for column in (tickets.c.state, tickets.c.desk_id, tickets.c.desk_status, tickets.c.attempts, tickets.c.last_error)
+]
+_WHOLE = [feedback.c[name] for name in Answer.model_fields if name not in Item.model_fields]
+_LISTED = [
+    *(feedback.c[name] for name in Item.model_fields if name not in ("contact", "ticket")),
+    *(feedback.c.contact_name, feedback.c.contact_email, feedback.c.reply),
+]
+_JOINED = feedback.outerjoin(tickets, tickets.c.feedback_id == feedback.c.id)
+
+
+class Answers:
+    """Answers as Postgres has them."""
+
+    def __init__(self, engine: sa.Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._desk = _desk_address(settings)
+
+    def newest(self, wanted: Filter, limit: int, before: UUID | None = None) -> list[Item]:
+        """Up to `limit` answers, newest first, older than `before`."""
+        query = (
+            sa.select(*_LISTED, *_TICKET)
+            .select_from(_JOINED)
+            .where(*_conditions(wanted), *([feedback.c.id < before] if before else []))
+            .order_by(feedback.c.id.desc())
+            .limit(limit)
+        )
+        try:
+            with db.begin(self._engine) as connection:
+                return [Item(**self._fields(row)) for row in connection.execute(query)]
+        except Later as error:
+            if isinstance(getattr(error.__cause__, "orig", None), QueryCanceled):
+                detail = "This search takes too long; narrow it down with `since`, `until` or `survey`."
+                raise Problem(422, detail, kind="too-broad") from error
+            raise
+
+    def one(self, answer_id: UUID) -> Answer:
+        """One answer, whole; a 404 problem when there is none."""
+        query = sa.select(*_LISTED, *_WHOLE, *_TICKET).select_from(_JOINED).where(feedback.c.id == answer_id)
+        with db.begin(self._engine) as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise Problem(404, "There is no such answer.", kind="unknown-feedback")
+        return Answer(**self._fields(row))
+
+    def quarantined(self) -> list[Quarantined]:
+        """What waits in quarantine, newest first, at most QUARANTINE_MOST."""
+        columns = [quarantine.c[name] for name in Quarantined.model_fields]
+        query = (
+            sa.select(*columns)
+            .where(quarantine.c.resolved_at.is_(None))
+            .order_by(quarantine.c.id.desc())
+            .limit(QUARANTINE_MOST)
+        )
+        with db.begin(self._engine) as connection:
+            return [Quarantined(**row) for row in connection.execute(query).mappings()]
+
+    def _fields(self, row: sa.Row[Any]) -> dict[str, Any]:
+        fields = dict(row._mapping)
+        ticket = {name.removeprefix("ticket_"): fields.pop(name) for name in [column.name for column in _TICKET]}
+        name, email, reply = (fields.pop(name) for name in ("contact_name", "contact_email", "reply"))
+        fields["contact"] = ContactShown(name=name, email=email, reply=reply) if name or email else None
+        fields["ticket"] = Ticket(**ticket, url=self._ticket_url(ticket["desk_id"])) if ticket["state"] else None
+        return fields
+
+    def _ticket_url(self, desk_id: int | None) -> str | None:
+        return f"{self._desk}/agent/tickets/{desk_id}" if self._desk and desk_id is not None else None
+
+
+def _desk_address(settings: Settings) -> str | None:
+    if settings.zendesk_url:
+        return str(settings.zendesk_url).rstrip("/")
+    return f"https://{settings.zendesk_subdomain}.zendesk.com" if settings.zendesk_subdomain else None
+
+
+def _conditions(wanted: Filter) -> Iterable[sa.ColumnElement[bool]]:
+    same = ("survey", "label", "vote", "rating", "selected")
+    yield from (feedback.c[name] == value for name in same if (value := getattr(wanted, name)) is not None)
+    if wanted.ticket is not None:
+        yield tickets.c.state == wanted.ticket
+    if wanted.q:
+        yield feedback.c.comment.icontains(wanted.q, autoescape=True)
+    # An id begins with the time of arrival, so a range of times is a range of the index.
+    if wanted.since is not None:
+        yield feedback.c.id >= _first_id(wanted.since)
+    if wanted.until is not None:
+        yield feedback.c.id < _first_id(wanted.until)
+
+
+def _first_id(at: datetime) -> UUID:
+    """The smallest UUIDv7 of that millisecond; a time without a zone is UTC."""
+    moment = at if at.tzinfo else at.replace(tzinfo=UTC)
+    milliseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)

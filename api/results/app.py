@@ -1,0 +1,59 @@
+"""The results site's composition root: its parts, its routes, its gate, its health."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+
+from api.results import login, pages, routes
+from api.results.access import Access, Gate
+from api.results.answers import Answers
+from api.results.live import Live
+from api.results.templates import Templates
+from heed import __version__
+from heed.db import engine as db
+from heed.db import schema
+from heed.settings import Settings
+from heed.stream.queue import Queue
+from heed.web import fastapi_problems, health
+from heed.web.guards import BodyLimit, SecurityHeaders
+from heed.web.static import FRONTEND, Static
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The site as an ASGI app; connects when first used. `app.state.live.close` ends its open streams."""
+    engine = db.connect(settings, "results")
+    access, templates, answers = Access(settings), Templates(), Answers(engine, settings)
+    live = Live(settings, partial(routes.load, engine, answers))
+    books = routes.RecentBooks(engine, Queue.connect(settings))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        live.start()
+        yield
+        live.close()
+        await live.stopped()
+        engine.dispose()
+
+    app = FastAPI(
+        title="Heed: results",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        responses=fastapi_problems.RESPONSES,
+    )
+    app.state.live = live
+    app.include_router(routes.router(engine, answers, books, live))
+    app.include_router(login.router(settings, engine, access, templates))
+    app.include_router(pages.router(settings, engine, answers, templates))
+    ready = {"postgres": partial(db.check, engine), "schema": partial(schema.check, engine)}
+    app.router.routes.extend(health.routes(ready=ready))
+    app.mount("/static", Static(FRONTEND / "results" / "static", FRONTEND / "shared"))
+    fastapi_problems.install(app)
+    pages.show_errors(app, templates)
+    app.add_middleware(Gate, access=access)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SecurityHeaders)
+    return app

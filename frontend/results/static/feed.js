@@ -1,0 +1,49 @@
+// The live connection. Whatever ends it, it comes back by itself; only a lost login needs a person.
+
+const SILENCE = 75_000; // the server sends the state at least every 30 s
+const PAUSE = 3_000;
+
+/**
+ * Follow a survey. `handlers`: results(push), state("live" | "connecting" | "away" | "logged-out").
+ */
+export function follow(survey, handlers) {
+  const address = `/api/v1/surveys/${survey}`;
+  let source;
+  let watchdog;
+
+  function open() {
+    source = new EventSource(`${address}/live`);
+    source.addEventListener("results", (event) => {
+      watch();
+      handlers.state("live");
+      handlers.results(JSON.parse(event.data));
+    });
+    source.addEventListener("away", () => {
+      watch();
+      handlers.state("away");
+    });
+    source.addEventListener("error", () => {
+      handlers.state("connecting");
+      // After an error status a browser gives up, so the next try is ours.
+      if (source.readyState === EventSource.CLOSED) again();
+    });
+    watch();
+  }
+
+  function watch() {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(again, SILENCE);
+  }
+
+  async function again() {
+    source.close();
+    clearTimeout(watchdog);
+    handlers.state("connecting");
+    const status = await fetch(`${address}/results`).then((answer) => answer.status, () => 0);
+    if (status === 401) handlers.state("logged-out");
+    else if (status === 503) handlers.state("away");
+    if (status !== 401) setTimeout(open, PAUSE);
+  }
+
+  open();
+}

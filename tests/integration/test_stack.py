@@ -1,0 +1,282 @@
+"""The one-machine system as `heed up` runs it: it starts, mends itself, and leaves nothing behind but its data."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from conftest import free_port, wait_for
+
+from heed.errors import HeedError
+from local import ports
+from local.home import SECRETS, Home
+from local.supervisor import Part, Supervisor
+
+START_SECONDS = 90  # for a machine that is busy with other tests
+
+
+class System:
+    """A `heed up` with a folder and ports of its own."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        self.home = home
+        sites = ("HEED_FEEDBACK_PORT", "HEED_RESULTS_PORT", "HEED_SANDBOX_PORT")
+        strange = {name for name in os.environ if name.startswith("HEED_")}
+        self.environment = {name: value for name, value in os.environ.items() if name not in strange}
+        self.environment |= {name: str(free_port()) for name in sites} | {"HEED_HOME": str(home)} | environment
+        self.process: subprocess.Popen[str] | None = None
+
+    def heed(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "heed", *arguments]
+        return subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=START_SECONDS, check=False
+        )
+
+    def begin(self) -> None:
+        self.output = self.home.parent / f"{self.home.name}.out"
+        with self.output.open("w") as file:
+            command = [sys.executable, "-m", "heed", "up"]
+            self.process = subprocess.Popen(command, env=self.environment, stdout=file, stderr=subprocess.STDOUT)
+
+    def wait(self) -> None:
+        def started() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.said()
+            return "Heed is ready in" in self.said()
+
+        wait_for(started, START_SECONDS, "Heed to be ready")
+
+    def said(self) -> str:
+        return self.output.read_text(encoding="utf-8")
+
+    def pids(self) -> dict[str, int]:
+        return {name: entry["pid"] for name, entry in Home(self.home).processes().items()}
+
+    def family(self) -> list[psutil.Process]:
+        assert self.process is not None
+        return [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+
+    def books(self) -> Any:
+        return json.loads(self.heed("books", "--json").stdout)
+
+    def answer(self, **body: object) -> httpx.Response:
+        site = f"http://127.0.0.1:{self.environment['HEED_FEEDBACK_PORT']}"
+        return httpx.post(f"{site}/api/v1/surveys/default/feedback", json=body, trust_env=False)
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+def gone(process: psutil.Process) -> bool:
+    """Whether it has ended (nobody may have collected it yet)."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def assert_all_gone(family: list[psutil.Process]) -> None:
+    wait_for(lambda: all(gone(process) for process in family), 30, "every process to end")
+
+
+@pytest.fixture(scope="module")
+def systems() -> Iterator[list[System]]:
+    """Two systems side by side."""
+    # Not in pytest's own folder: each new session closes that to others, such as Postgres' user when root tests.
+    folder = Path(tempfile.mkdtemp(prefix="heed-stack-"))
+    pair = [System(folder / "one"), System(folder / "two", HEED_ADMIN_PASSWORD="chosen-by-hand")]
+    for system in pair:
+        system.begin()
+    try:
+        for system in pair:
+            system.wait()
+        yield pair
+    finally:
+        for system in pair:
+            if system.process is not None and system.process.poll() is None:
+                system.end()
+        shutil.rmtree(folder)
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(300)
+def test_two_systems_side_by_side(systems: list[System]) -> None:
+    one, two = systems
+    taken = one.answer(vote="bad", comment="The kettle leaks and nobody answers.")
+    assert taken.status_code == 202
+    wait_for(lambda: one.books()["ticketed"] == 1, 30, "its ticket")
+    assert one.books()["balanced"]
+    assert two.books()["accepted"] == 0
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(300)
+def test_secrets_are_kept_from_others(systems: list[System]) -> None:
+    one, two = systems
+    for system in systems:
+        for name in ("secrets.env", "run.env", "run.json"):
+            assert (system.home / name).stat().st_mode & 0o777 == 0o600
+    assert all(name in (one.home / "secrets.env").read_text() for name in SECRETS)
+    assert not any("chosen-by-hand" in (two.home / name).read_text() for name in ("secrets.env", "run.env"))
+    assert "chosen-by-hand" not in two.said()
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(300)
+def test_what_is_in_the_way_is_said_before_anything_starts(systems: list[System], tmp_path: Path) -> None:
+    one, two = systems
+    second = one.heed("up")
+    assert second.returncode == 1
+    assert f"(process {one.process.pid if one.process else 0})" in second.stderr
+    port = two.environment["HEED_RESULTS_PORT"]
+    taken = System(tmp_path / "three", HEED_RESULTS_PORT=port).heed("up")
+    assert taken.returncode == 1
+    assert f"Port {port} is taken" in taken.stderr
+    assert "HEED_RESULTS_PORT" in taken.stderr
+    assert str(two.pids()["results"]) in taken.stderr
+    assert not (tmp_path / "three" / "run.json").exists()
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(300)
+def test_what_dies_comes_back_and_what_sleeps_is_left_alone(systems: list[System]) -> None:
+    one = systems[0]
+    before = one.pids()
+    os.kill(before["relay"], signal.SIGSTOP)
+    for name in ("valkey", "postgres", "worker"):
+        os.kill(before[name], signal.SIGKILL)
+    for name in ("valkey", "postgres", "worker"):
+        wait_for(lambda name=name: f"{name} is ready again" in one.said(), 30, f"{name} to be back")
+    os.kill(before["relay"], signal.SIGCONT)
+    assert (
+        f"worker was killed by SIGKILL; starting it again in 0.5 s. Its log: {one.home}/logs/worker.log" in one.said()
+    )
+    after = one.pids()
+    assert {name for name in before if before[name] != after[name]} == {"valkey", "postgres", "worker"}
+    accepted = one.books()["accepted"]
+    assert one.answer(vote="good").status_code == 202
+    wait_for(lambda: one.books()["stored"] == accepted + 1, 30, "the answer to be stored")
+    assert one.books()["balanced"]
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(300)
+def test_ctrl_c_and_kill_leave_nothing_but_the_data(systems: list[System]) -> None:
+    one, two = systems
+    family = two.family()
+    assert two.end(signal.SIGTERM) == 0
+    assert_all_gone(family)
+
+    assert one.answer(vote="good", comment="Lovely.").status_code == 202
+    books = wait_for(lambda: (found := one.books())["queued"] == 0 and found, 30, "everything to be stored")
+    family = one.family()
+    os.kill(one.pids()["sandbox"], signal.SIGSTOP)  # it must be woken to hear that it should stop
+    assert one.end() == 0
+    assert_all_gone(family)
+    assert not (one.home / "run.env").exists()
+
+    one.begin()
+    wait_for(lambda: "postgres is ready" in one.said(), START_SECONDS, "Postgres")
+    family = one.family()
+    one.end(signal.SIGKILL)
+    # The next one waits until what the killed one left is stopped, then starts on the same folder and ports.
+    one.begin()
+    assert_all_gone(family)
+    one.wait()
+    assert one.books()["stored"] == books["stored"]
+
+
+class Silent:
+    """A report that nobody reads."""
+
+    def starting(self, name: str) -> None: ...
+
+    def ready(self, name: str, seconds: float) -> None: ...
+
+    def started(self, seconds: float) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def say(self, sentence: str) -> None: ...
+
+
+def run(home: Home, *parts: Part) -> None:
+    asyncio.run(Supervisor(parts, home, {}, Silent()).run(home.lock()))
+
+
+async def never() -> bool:
+    return False
+
+
+def test_a_part_that_does_not_start_ends_the_system_with_its_last_words(tmp_path: Path) -> None:
+    steady = Part(name="steady", command=["sleep", "60"], ready=never)
+    broken = Part(name="broken", command=[sys.executable, "-c", "raise SystemExit('no such valve')"], ready=never)
+    before = psutil.Process().children(recursive=True)
+    with pytest.raises(HeedError) as failure:
+        run(Home(tmp_path), steady, broken)
+    assert "broken does not start: it ended with exit code 1" in str(failure.value)
+    assert "no such valve" in str(failure.value)
+    assert not set(psutil.Process().children(recursive=True)) - set(before)
+
+
+def test_parts_start_after_and_stop_before_what_they_need(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    code = (
+        "import signal, sys, pathlib\n"
+        "def write(word):\n"
+        "    with pathlib.Path(sys.argv[1]).open('a') as file: file.write(word + sys.argv[2] + ' ')\n"
+        "def stop(*_):\n"
+        "    write('-'); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, stop); write('+'); signal.pause()\n"
+    )
+
+    def part(name: str, *needs: str) -> Part:
+        async def ready() -> bool:
+            return trace.exists() and f"+{name}" in trace.read_text()
+
+        return Part(name=name, command=[sys.executable, "-c", code, str(trace), name], ready=ready, needs=needs)
+
+    run(Home(tmp_path), part("last", "middle"), part("middle", "first"), part("first"))
+    assert trace.read_text().split() == ["+first", "+middle", "+last", "-last", "-middle", "-first"]
+
+
+def test_secrets_are_made_once_and_the_environment_wins(tmp_path: Path) -> None:
+    first = Home(tmp_path).secrets({"HEED_API_KEY": "mine"})
+    second = Home(tmp_path).secrets({})
+    assert first["HEED_API_KEY"] == "mine" != second["HEED_API_KEY"]
+    assert first["HEED_SECRET_KEY"] == second["HEED_SECRET_KEY"]
+    assert len(first["HEED_SECRET_KEY"]) >= 32
+
+
+def test_ports_that_cannot_be_used() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(HeedError, match=rf"Port {port} is taken by .* \(process {os.getpid()}\).*HEED_ONE"):
+            ports.check({"HEED_ONE": port}, "127.0.0.1")
+    ports.check({"HEED_ONE": port}, "127.0.0.1")
+    with pytest.raises(HeedError, match="HEED_ONE and HEED_TWO are both"):
+        ports.check({"HEED_ONE": port, "HEED_TWO": port}, "127.0.0.1")
+    assert len(set(ports.choose(50))) == 50
+
+
+def test_a_log_that_grew_too_large_is_put_aside(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    os.close(home.open_log("part"))
+    home.log("part").write_bytes(b"x" * (6 * 1024 * 1024))
+    os.close(home.open_log("part"))
+    assert home.log("part").stat().st_size == 0
+    assert (tmp_path / "logs" / "part.log.1").stat().st_size == 6 * 1024 * 1024

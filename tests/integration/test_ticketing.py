@@ -1,0 +1,732 @@
+"""Events become tickets, exactly once, whatever fails between: real queue, real Postgres, the sandbox."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from conftest import free_port, wait_for
+from sandbox_process import TOKEN, Sandbox, running_sandbox
+
+from heed.contracts import Label, NegativeFeedback, Priority, Reason, new_id, received_at
+from heed.db import ledger, outbox, tables
+from heed.db import quarantine as quarantine_db
+from heed.errors import Later, Paused
+from heed.lifecycle import Heartbeat, Stop
+from heed.settings import Settings
+from local import aws
+from ticketing import queue, text
+from ticketing.consumer import Consumer
+from ticketing.gate import FAILURES, Gate
+from ticketing.handler import Handler, Outcome
+from ticketing.queue import Queue
+from ticketing.reconcile import reconcile
+from ticketing.zendesk import ZendeskDesk
+
+ANONYMOUS = text.Anonymous("Anonymous customer", "anonymous@example.com")
+WEBHOOK_SECRET = "tests-only-webhook-secret"
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as running:
+        yield running
+
+
+@pytest.fixture
+def desk(sandbox: Sandbox) -> Iterator[ZendeskDesk]:
+    yield ZendeskDesk(Settings(zendesk_url=sandbox.url, zendesk_token=TOKEN))
+    sandbox.no_faults()
+
+
+@pytest.fixture
+def handler(engine: sa.Engine, desk: ZendeskDesk) -> Handler:
+    return Handler(engine, desk, ANONYMOUS, "http://results.example")
+
+
+@pytest.fixture
+def house(engine: sa.Engine, settings: Settings) -> "House":
+    return House(engine, settings)
+
+
+class House:
+    """Postgres and the queue around ticketing: what the worker and the relay would do, and what is true after."""
+
+    def __init__(self, engine: sa.Engine, settings: Settings) -> None:
+        aws.provision(settings)
+        self.engine, self.sqs = engine, aws.client("sqs", settings)
+        self.queue_url = self.sqs.get_queue_url(QueueName=settings.event_queue)["QueueUrl"]
+
+    def selected(self, **columns: Any) -> NegativeFeedback:
+        """Store a selected submission with its outbox row."""
+        feedback_id = new_id()
+        row: dict[str, Any] = {
+            "id": feedback_id,
+            "survey": "default",
+            "client": feedback_id.hex,
+            "source": "form",
+            "vote": "bad",
+            "rating": None,
+            "comment": f"It broke. ({feedback_id})",
+            "reply": False,
+            "received_at": received_at(feedback_id),
+            "label": Label.NEGATIVE,
+            "compound": -0.5,
+            "p_negative": 0.9,
+            "scores": {},
+            "scorer": "tests",
+            "selected": True,
+            "reasons": [Reason.TEXT, Reason.OPTION],
+            "priority": Priority.NORMAL,
+            "policy": "tests",
+            **columns,
+        }
+        with self.engine.begin() as connection:
+            stored = connection.execute(sa.insert(tables.feedback).values(row).returning(tables.feedback)).one()
+            event = NegativeFeedback.model_validate(stored._asdict() | {"reasons": stored.reasons or [Reason.TEXT]})
+            outbox.add(connection, [event])
+        return event
+
+    def send(self, *events: NegativeFeedback) -> None:
+        for event in events:
+            self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=envelope(event))
+
+    def ticket(self, feedback_id: UUID) -> Any:
+        with self.engine.connect() as connection:
+            return connection.execute(
+                sa.select(tables.tickets).where(tables.tickets.c.feedback_id == feedback_id)
+            ).one_or_none()
+
+    def state(self, feedback_id: UUID) -> str | None:
+        row = self.ticket(feedback_id)
+        return row.state if row else None
+
+    def counts(self) -> dict[str, int]:
+        with self.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+            kept = connection.execute(sa.select(tables.ticket_counts.c.state, tables.ticket_counts.c.tickets)).all()
+            real = connection.execute(
+                sa.select(tables.tickets.c.state, sa.func.count()).group_by(tables.tickets.c.state)
+            ).all()
+        counts = {row.state: row.tickets for row in kept if row.tickets}
+        assert counts == {row[0]: row[1] for row in real}, "the counts are not the tickets'"
+        return counts
+
+    def in_flight(self) -> int:
+        with self.engine.connect() as connection:
+            return outbox.depth(connection)
+
+    def left_in_queue(self) -> int:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+    def quarantined(self) -> list[Any]:
+        with self.engine.connect() as connection:
+            return list(connection.execute(sa.select(tables.quarantine)).all())
+
+    def older(self, feedback_id: UUID, by: timedelta) -> None:
+        """As if the first attempt had been made and its lease had run out long ago."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                sa.update(tables.tickets)
+                .where(tables.tickets.c.feedback_id == feedback_id)
+                .values(
+                    first_attempt_at=tables.tickets.c.first_attempt_at - by,
+                    leased_until=sa.func.now() - timedelta(seconds=1),
+                )
+            )
+
+
+def envelope(event: NegativeFeedback) -> str:
+    return json.dumps({"source": "heed.worker", "detail-type": "x", "detail": event.model_dump(mode="json")})
+
+
+def exactly_one(sandbox: Sandbox, feedback_id: UUID) -> dict[str, Any]:
+    """The one ticket of this submission, complete: the customer's words, then one note."""
+    (ticket,) = sandbox.tickets(feedback_id)
+    notes = [comment for comment in sandbox.comments(ticket["id"]) if not comment["public"]]
+    assert len(notes) == 1
+    assert text.marker(feedback_id) in notes[0]["body"]
+    return ticket
+
+
+@contextmanager
+def consuming(settings: Settings, handler: Handler, count: int = 1) -> Iterator[Gate]:
+    """Consumers as the service runs them; ends with a stop that must not take long."""
+    stop, gate = Stop(), Gate(probe_seconds=0.3)
+    shorter = pytest.MonkeyPatch()
+    shorter.setattr(queue, "WAIT_SECONDS", 1)
+    consumers = [Consumer(Queue(settings, 10), handler, gate, stop, Heartbeat(60)) for _ in range(count)]
+    threads = [threading.Thread(target=consumer.run) for consumer in consumers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield gate
+    finally:
+        stop.request()
+        for thread in threads:
+            thread.join(10)
+        shorter.undo()
+        assert not any(thread.is_alive() for thread in threads)
+
+
+def works(handler: Handler, event: NegativeFeedback) -> Outcome:
+    return handler.handle("message", envelope(event)).outcome
+
+
+# One delivery
+
+
+def test_event_becomes_a_ticket(house: House, handler: Handler, sandbox: Sandbox) -> None:
+    event = house.selected(contact_name="Ada", contact_email="ada@example.com", comment="It broke.\n\nAgain!")
+    assert works(handler, event) == Outcome.OPENED
+    ticket = exactly_one(sandbox, event.id)
+    first = sandbox.comments(ticket["id"])[0]
+    assert (first["body"], first["public"]) == ("It broke.\n\nAgain!", True)
+    assert sandbox.requester(ticket)["email"] == "ada@example.com"
+    row = house.ticket(event.id)
+    assert (row.state, row.desk_id, row.desk_status, row.leased_until) == ("opened", ticket["id"], "new", None)
+    assert house.counts() == {"opened": 1}
+    assert house.in_flight() == 0
+    assert works(handler, event) == Outcome.KNOWN
+
+
+@pytest.mark.parametrize("comment", ["", " \n"])
+def test_vote_without_words_becomes_a_ticket(house: House, handler: Handler, sandbox: Sandbox, comment: str) -> None:
+    event = house.selected(comment=comment)
+    assert works(handler, event) == Outcome.OPENED
+    assert "chose “Bad”" in exactly_one(sandbox, event.id)["description"]
+
+
+@pytest.mark.parametrize(
+    "fault", ["429", "429-date", "429-bare", "500", "503", "html", "redirect", "wrong", "empty", "late"]
+)
+@pytest.mark.parametrize("on", ["create", "update"])
+def test_later_then_exactly_one(house: House, handler: Handler, sandbox: Sandbox, fault: str, on: str) -> None:
+    event = house.selected()
+    sandbox.fault(fault, on=on, seconds=0.1)
+    with pytest.raises(Later):
+        works(handler, event)
+    row = house.ticket(event.id)
+    assert row.state == ("attempting" if on == "create" else "created")
+    assert row.leased_until is None
+    assert row.last_error
+    assert house.in_flight() == 1
+    assert works(handler, event) == Outcome.OPENED
+    exactly_one(sandbox, event.id)
+    assert house.counts() == {"opened": 1}
+    assert house.in_flight() == 0
+
+
+@pytest.mark.parametrize("fault", ["422", "422-invalid"])
+def test_refused_is_visible_and_can_be_replayed(house: House, handler: Handler, sandbox: Sandbox, fault: str) -> None:
+    event = house.selected()
+    sandbox.fault(fault, on="create")
+    assert works(handler, event) == Outcome.REFUSED
+    row = house.ticket(event.id)
+    assert row.state == "failed"
+    assert "Refused by order" in row.last_error
+    assert (house.counts(), house.in_flight(), sandbox.tickets(event.id)) == ({"failed": 1}, 0, [])
+    with house.engine.begin() as connection:
+        assert ledger.replay_failed(connection) == 1
+        assert ledger.replay_failed(connection) == 0
+    assert (house.counts(), house.in_flight()) == ({"attempting": 1}, 1)
+    assert works(handler, event) == Outcome.OPENED
+    exactly_one(sandbox, event.id)
+    assert (house.counts(), house.in_flight()) == ({"opened": 1}, 0)
+
+
+def test_ticket_counts_as_opened_when_its_note_is_refused(house: House, handler: Handler, sandbox: Sandbox) -> None:
+    event = house.selected()
+    sandbox.fault("422", on="update")
+    assert works(handler, event) == Outcome.OPENED
+    assert len(sandbox.tickets(event.id)) == 1
+    assert house.state(event.id) == "opened"
+
+
+@pytest.mark.parametrize("after", [timedelta(0), timedelta(hours=3)])
+@pytest.mark.parametrize("noted", [False, True])
+def test_death_between_create_and_record(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox, after: timedelta, noted: bool
+) -> None:
+    event = house.selected()
+    answer = text.request(loaded(house, event.id), ANONYMOUS)
+    with house.engine.begin() as connection:
+        held = ledger.take(connection, event.id, "default", 60)
+        assert isinstance(held, ledger.Taken)
+    key = f"heed-{event.id}" if not after else f"forgotten-{event.id}"
+    number = desk.open(answer, idempotency_key=key, look_first=False)
+    if noted:
+        with house.engine.begin() as connection:
+            assert ledger.created(connection, held, number)
+        note = text.note(loaded(house, event.id), None)
+        desk.annotate(number, marker=text.marker(event.id), note=note, look_first=False)
+    assert works(handler, event) == Outcome.BUSY
+    house.older(event.id, after)
+    assert works(handler, event) == Outcome.OPENED
+    assert exactly_one(sandbox, event.id)["id"] == number
+    assert house.counts() == {"opened": 1}
+
+
+def loaded(house: House, feedback_id: UUID) -> text.Answer:
+    from ticketing.handler import _answer
+
+    with house.engine.connect() as connection:
+        answer = _answer(connection, feedback_id)
+    assert answer is not None
+    return answer
+
+
+def test_who_lost_the_lease_records_nothing(house: House) -> None:
+    event = house.selected()
+    with house.engine.begin() as connection:
+        late = ledger.take(connection, event.id, "default", 60)
+    house.older(event.id, timedelta(0))
+    with house.engine.begin() as connection:
+        holder = ledger.take(connection, event.id, "default", 60)
+    assert isinstance(late, ledger.Taken)
+    assert isinstance(holder, ledger.Taken)
+    with house.engine.begin() as connection:
+        assert not ledger.created(connection, late, 1)
+        assert not ledger.opened(connection, late)
+        assert not ledger.failed(connection, late, "late")
+        ledger.release(connection, late, "late")
+        assert isinstance(ledger.take(connection, event.id, "default", 60), ledger.Busy)
+        assert ledger.created(connection, holder, 1)
+        assert ledger.opened(connection, holder)
+        assert not ledger.created(connection, holder, 1)
+    assert house.counts() == {"opened": 1}
+
+
+def test_number_that_another_submission_has_is_later(house: House, handler: Handler, sandbox: Sandbox) -> None:
+    first, second = house.selected(), house.selected()
+    assert works(handler, first) == Outcome.OPENED
+    number = house.ticket(first.id).desk_id
+    with house.engine.begin() as connection:  # as after a sandbox whose data were deleted
+        connection.execute(
+            sa.update(tables.tickets).where(tables.tickets.c.feedback_id == first.id).values(desk_id=number + 1)
+        )
+    with pytest.raises(Later, match="another submission"):
+        works(handler, second)
+    assert house.ticket(second.id).leased_until is None
+    assert house.counts() == {"opened": 1, "attempting": 1}
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "nonsense", "[]", '{"detail": {}}', '{"detail": {"v": 2}}', '"\\u0000"', "\ud800", "unknown", "not selected"],
+)
+def test_event_that_cannot_be_read_is_quarantined(house: House, handler: Handler, body: str) -> None:
+    if body == "unknown":
+        body = envelope(house.selected().model_copy(update={"id": new_id()}))
+    elif body == "not selected":
+        body = envelope(house.selected(selected=False))
+    assert handler.handle("message-1", body).outcome == Outcome.QUARANTINED
+    assert handler.handle("message-1", body).outcome == Outcome.QUARANTINED
+    (kept,) = house.quarantined()
+    assert (kept.kind, kept.source, kept.reason) == ("event", "message-1", "invalid")
+    assert kept.payload == body.replace("\ud800", "\\ud800")
+    assert kept.detail
+    with house.engine.begin() as connection:
+        assert quarantine_db.ask_replay(connection) == 0
+    assert house.counts() == {}
+
+
+# The loop
+
+
+def test_same_event_five_times_at_once(house: House, handler: Handler, settings: Settings, sandbox: Sandbox) -> None:
+    events = [house.selected() for _ in range(6)]
+    with consuming(settings, handler, count=2), ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda _: house.send(*events), range(5)))
+        wait_for(lambda: house.counts() == {"opened": 6}, what="six tickets")
+        for event in events:
+            exactly_one(sandbox, event.id)
+        assert house.in_flight() == 0
+
+
+def test_queue_is_empty_after_work_and_after_nonsense(house: House, handler: Handler, settings: Settings) -> None:
+    event = house.selected()
+    house.sqs.send_message(QueueUrl=house.queue_url, MessageBody="nonsense")
+    house.send(event)
+    with consuming(settings, handler):
+        wait_for(lambda: house.left_in_queue() == 0, what="an empty queue")
+        house.send(event)
+        wait_for(lambda: house.left_in_queue() == 0, what="an empty queue again")
+    assert house.state(event.id) == "opened"
+    assert len(house.quarantined()) == 1
+
+
+def test_lost_response_in_the_loop_gives_one_ticket(
+    house: House, handler: Handler, settings: Settings, sandbox: Sandbox
+) -> None:
+    events = [house.selected() for _ in range(4)]
+    sandbox.fault("late", on="create", times=2, seconds=0.05)
+    sandbox.fault("late", on="update", times=2, seconds=0.05)
+    with consuming(settings, handler):
+        house.send(*events)
+        wait_for(lambda: house.left_in_queue() == 0, what="an empty queue")
+    for event in events:
+        exactly_one(sandbox, event.id)
+    assert house.counts() == {"opened": 4}
+
+
+def test_wrong_credentials_pause_and_recover(
+    house: House, handler: Handler, settings: Settings, sandbox: Sandbox
+) -> None:
+    with consuming(settings, handler) as gate:
+        wait_for(lambda: gate.problem() is None, what="the gate to open")
+        sandbox.fault("401", times=1000)
+        event = house.selected()
+        house.send(event)
+        wait_for(gate.problem, what="the pause")
+        assert "401" in (gate.problem() or "")
+        house.send(house.selected())
+        requests = sandbox.requests()
+        wait_for(lambda: sandbox.requests() > requests, what="a probe")
+        assert "401" in (gate.problem() or "")
+        assert house.counts() == {"attempting": 1}, "it must not take on what it cannot do"
+        sandbox.no_faults()
+        wait_for(lambda: house.counts() == {"opened": 2}, what="both tickets")
+        assert gate.problem() is None
+    exactly_one(sandbox, event.id)
+
+
+def test_failing_desk_closes_the_gate_and_spares_the_messages(
+    house: House, handler: Handler, settings: Settings, sandbox: Sandbox
+) -> None:
+    events = [house.selected() for _ in range(12)]
+    sandbox.fault("503", times=1000)
+    with consuming(settings, handler) as gate:
+        house.send(*events)
+        wait_for(lambda: "503" in (gate.problem() or ""), what="the gate to close")
+        assert house.counts() == {}, "the first thing done is to ask whether the desk works"
+        sandbox.no_faults()
+        wait_for(lambda: house.counts() == {"opened": 12}, what="all tickets")
+    assert house.left_in_queue() == 0
+
+
+def test_retry_after_is_kept(house: House, handler: Handler, settings: Settings, sandbox: Sandbox) -> None:
+    with consuming(settings, handler) as gate:
+        wait_for(lambda: gate.problem() is None, what="the gate to open")
+        sandbox.fault("429", seconds=2, on="create")
+        event = house.selected()
+        house.send(event)
+        wait_for(gate.problem, what="the gate to close")
+        assert 0.5 < gate.due_in() <= 2
+        wait_for(lambda: house.counts() == {"opened": 1}, what="the ticket")
+    exactly_one(sandbox, event.id)
+
+
+def test_postgres_away_costs_nothing(house: House, settings: Settings, desk: ZendeskDesk, sandbox: Sandbox) -> None:
+    away = sa.create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/none")
+    reached = Switch(away, house.engine)
+    event = house.selected()
+    with consuming(settings, Handler(reached, desk, ANONYMOUS, None)) as gate:  # type: ignore[arg-type]
+        house.send(event)
+        wait_for(lambda: "Postgres" in (gate.problem() or ""), what="the gate to close")
+        assert house.left_in_queue() == 1
+        reached.repair()
+        wait_for(lambda: house.counts() == {"opened": 1}, what="the ticket")
+    exactly_one(sandbox, event.id)
+    away.dispose()
+
+
+class Switch:
+    """An engine that reaches nothing until it is repaired."""
+
+    def __init__(self, away: sa.Engine, real: sa.Engine) -> None:
+        self._engine, self._real = away, real
+
+    def repair(self) -> None:
+        self._engine = self._real
+
+    def begin(self) -> Any:
+        return self._engine.begin()
+
+
+def test_missing_queue_is_later_until_it_is_made(settings: Settings) -> None:
+    events = Queue(settings, 2)
+    assert "NonExistentQueue" in (events.check() or "") or "QueueDoesNotExist" in (events.check() or "")
+    with pytest.raises(Later):
+        events.receive(1)
+    aws.provision(settings)
+    assert events.check() is None
+    assert events.receive(1) == []
+    gone = settings.model_copy(update={"aws_endpoint": f"http://127.0.0.1:{free_port()}"})
+    with pytest.raises(Later, match="cannot be reached"):
+        Queue(gone, 2).receive(1)
+
+
+def test_gate_closes_after_failures_in_a_row_and_opens_at_the_first_success() -> None:
+    now = [0.0]
+    gate = Gate(lambda: now[0])
+    assert gate.problem()
+    gate.answered()
+    gate.worked()
+    for _ in range(FAILURES - 1):
+        gate.failed("down")
+    assert gate.problem() is None
+    assert gate.doubtful
+    pauses = []
+    for _ in range(7):
+        gate.failed("down")
+        gate.failed("down, said another thread")
+        pauses.append(gate.due_in())
+        now[0] += gate.due_in()
+    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    gate.answered()
+    assert gate.problem() is None
+    gate.failed("down")
+    assert gate.due_in() == 30
+    gate.worked()
+    assert gate.problem() is None
+    assert not gate.doubtful
+    gate.failed("busy", 7)
+    assert (gate.problem(), gate.due_in()) == ("busy", 30)
+    now[0] += 30
+    gate.paused("who are you?")
+    assert (gate.problem(), gate.due_in()) == ("who are you?", 30)
+
+
+# News from the desk
+
+
+def test_reconciliation_learns_of_solved_and_reopened(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox
+) -> None:
+    solved, untouched = house.selected(), house.selected()
+    works(handler, solved)
+    works(handler, untouched)
+    number = exactly_one(sandbox, solved.id)["id"]
+    sandbox.set_status(number, "solved")
+    while reconcile(house.engine, desk):
+        pass
+    assert house.ticket(solved.id).solved_at is not None
+    assert house.counts() == {"solved": 1, "opened": 1}
+    sandbox.set_status(number, "open")
+    reconcile(house.engine, desk)
+    row = house.ticket(solved.id)
+    assert (row.state, row.desk_status, row.solved_at) == ("opened", "open", None)
+    assert house.counts() == {"opened": 2}
+    assert house.ticket(untouched.id).desk_status == "new"
+
+
+def test_failed_reconciliation_skips_nothing(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox
+) -> None:
+    event = house.selected()
+    works(handler, event)
+    sandbox.set_status(exactly_one(sandbox, event.id)["id"], "solved")
+    for fault, error in (("500", Later), ("html", Later), ("wrong", Later), ("401", Paused)):
+        sandbox.fault(fault)
+        with pytest.raises(error):
+            reconcile(house.engine, desk)
+    while reconcile(house.engine, desk):
+        pass
+    assert house.state(event.id) == "solved"
+
+
+def test_one_process_reconciles_at_a_time(house: House, desk: ZendeskDesk, sandbox: Sandbox) -> None:
+    sandbox.fault("slow", seconds=0.5)
+    before = sandbox.requests()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(reconcile, house.engine, desk)
+        wait_for(lambda: sandbox.requests() > before, what="the first to read")
+        assert reconcile(house.engine, desk) is False
+        assert not first.done()
+    assert sandbox.requests() == before + 1
+
+
+def test_news_before_the_ticket_is_recorded_are_kept(house: House) -> None:
+    event = house.selected()
+    with house.engine.begin() as connection:
+        held = ledger.take(connection, event.id, "default", 60)
+        assert isinstance(held, ledger.Taken)
+        assert ledger.seen(connection, [(event.id, 77, "solved")]) == 1
+        ledger.created(connection, held, 77)
+        ledger.opened(connection, held)
+        assert ledger.seen(connection, [(event.id, 78, "open"), (new_id(), 1, "open"), (event.id, 77, "solved")]) == 0
+    row = house.ticket(event.id)
+    assert (row.state, row.desk_status) == ("solved", "solved")
+    assert row.solved_at is not None
+    with house.engine.begin() as connection:
+        assert ledger.seen(connection, [(event.id, 77, "deleted")]) == 1
+    assert house.counts() == {"solved": 1}
+
+
+# The process
+
+
+class Service:
+    """`python -m ticketing` as it is run."""
+
+    def __init__(self, settings: Settings, sandbox: Sandbox, **environment: str) -> None:
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ticketing"],
+            env={
+                **os.environ,
+                "HEED_DATABASE_URL": settings.need("database_url"),
+                "HEED_AWS_ENDPOINT": str(settings.aws_endpoint),
+                "HEED_EVENT_QUEUE": settings.event_queue,
+                "HEED_ZENDESK_URL": sandbox.url,
+                "HEED_ZENDESK_TOKEN": TOKEN,
+                "HEED_ZENDESK_POLL_SECONDS": "300",
+                "HEED_ZENDESK_WEBHOOK_SECRET": WEBHOOK_SECRET,
+                "HEED_OPS_PORT": str(self.port),
+                **environment,
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=10)
+
+    def ready(self) -> bool:
+        assert self.process.poll() is None, "ticketing ended"
+        try:
+            return self.http.get("/readyz").is_success
+        except httpx.TransportError:
+            return False
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Its exit status and what it logged."""
+        self.http.close()
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        _, logged = self.process.communicate(timeout=15)
+        return self.process.returncode, logged
+
+
+@pytest.fixture
+def start(settings: Settings, sandbox: Sandbox) -> Iterator[Callable[..., Service]]:
+    started: list[Service] = []
+
+    def make(**environment: str) -> Service:
+        started.append(Service(settings, sandbox, **environment))
+        return started[-1]
+
+    yield make
+    for service in started:
+        service.end(signal.SIGKILL)
+    sandbox.no_faults()
+
+
+def signed(body: bytes, at: datetime, secret: str = WEBHOOK_SECRET) -> dict[str, str]:
+    stamp = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    digest = hmac.digest(secret.encode(), stamp.encode() + body, hashlib.sha256)
+    return {
+        "X-Zendesk-Webhook-Signature": base64.b64encode(digest).decode(),
+        "X-Zendesk-Webhook-Signature-Timestamp": stamp,
+    }
+
+
+def test_service_opens_tickets_takes_the_webhook_and_stops(
+    house: House, sandbox: Sandbox, start: Callable[..., Service]
+) -> None:
+    service = start()
+    wait_for(service.ready, what="ticketing")
+    event = house.selected(contact_email="ada@example.com", contact_name="Ada Secret")
+    house.send(event)
+    wait_for(lambda: house.state(event.id) == "opened", what="the ticket")
+    number = exactly_one(sandbox, event.id)["id"]
+
+    def tell(status: str, headers: dict[str, Any] | None = None, at: datetime | None = None, **fields: Any) -> int:
+        notice = {"ticket_id": str(number), "external_id": str(event.id), "status": status, **fields}
+        body = json.dumps(notice).encode()
+        sent = signed(body, at or datetime.now(UTC)) if headers is None else headers
+        return service.http.post("/webhook", content=body, headers=sent).status_code
+
+    now = datetime.now(UTC)
+    assert tell("solved", {}) == 401
+    assert tell("solved", signed(b"another body", now)) == 401
+    assert tell("solved", at=now - timedelta(minutes=6)) == 401
+    assert tell("solved", at=now + timedelta(minutes=6)) == 401
+    assert tell("solved", {"X-Zendesk-Webhook-Signature": b"\xe4"}) == 401
+    assert tell("nonsense") == 422
+    assert tell("solved", external_id="") == 204
+    assert tell("solved", external_id="nobody of ours") == 204
+    assert tell("solved", ticket_id=str(number + 1)) == 204
+    assert tell("solved", padding="x" * 20_000) == 413
+    assert house.state(event.id) == "opened"
+    assert tell("Solved") == 204
+    assert house.state(event.id) == "solved"
+    assert tell("open") == 204
+    assert house.state(event.id) == "opened"
+    assert house.counts() == {"opened": 1}
+
+    metrics = service.http.get("/metrics").text
+    assert 'heed_tickets_total{outcome="opened"} 1.0' in metrics
+    assert 'heed_desk_seconds_count{call="create"} 1.0' in metrics
+    assert service.http.get("/healthz").status_code == 200
+    status, logged = service.end()
+    assert status == 0
+    assert "Ada" not in logged
+    assert "broke" not in logged
+
+
+def test_service_says_why_it_is_not_ready(house: House, sandbox: Sandbox, start: Callable[..., Service]) -> None:
+    sandbox.fault("401", times=1000)
+    service = start(HEED_ZENDESK_WEBHOOK_SECRET="")
+
+    def paused() -> bool:
+        assert service.process.poll() is None
+        try:
+            return "401" in service.http.get("/readyz").json()["checks"]["desk"]
+        except httpx.TransportError:
+            return False
+
+    wait_for(paused, what="the pause")
+    found = service.http.get("/readyz")
+    assert found.status_code == 503
+    assert {name: found.json()["checks"][name] for name in ("postgres", "schema", "queue")} == {
+        "postgres": "ok",
+        "schema": "ok",
+        "queue": "ok",
+    }
+    assert service.http.post("/webhook", json={}).status_code == 404
+    assert service.end()[0] == 0
+
+
+def test_killed_service_leaves_nothing_double(house: House, sandbox: Sandbox, start: Callable[..., Service]) -> None:
+    first = start()
+    wait_for(first.ready, what="ticketing")
+    events = [house.selected() for _ in range(30)]
+    house.send(*events)
+    wait_for(lambda: house.counts().get("opened", 0) > 5, what="some tickets")
+    first.end(signal.SIGKILL)
+    with house.engine.begin() as connection:  # what would take until the leases and the visibility run out
+        connection.execute(sa.update(tables.tickets).values(leased_until=None))
+    second = start()
+    house.send(*events)  # as the relay would
+    wait_for(lambda: house.counts() == {"opened": 30}, what="all tickets")
+    for event in events:
+        exactly_one(sandbox, event.id)
+    assert house.in_flight() == 0
+    assert second.end()[0] == 0
+
+
+def test_console_desk_needs_no_zendesk(house: House, start: Callable[..., Service]) -> None:
+    service = start(HEED_DESK="console", HEED_ZENDESK_URL="", HEED_ZENDESK_TOKEN="")
+    wait_for(service.ready, what="ticketing")
+    event = house.selected()
+    house.send(event)
+    wait_for(lambda: house.state(event.id) == "opened", what="the ticket")
+    status, logged = service.end()
+    assert status == 0
+    assert str(event.id) in logged
+    assert "broke" not in logged

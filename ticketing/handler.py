@@ -1,0 +1,174 @@
+"""One event in, one ticket out; knows the ledger and the desk, and no queue.
+
+Guarantees: whatever is retried, delivered twice or cut off anywhere, a submission gets one ticket with one note: the
+attempt is committed before the desk is called, the key and the request are the same each time, and a consumer that
+lost its lease records nothing. An event that cannot be processed goes to quarantine, whole.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ValidationError
+
+from heed.contracts import Label, NegativeFeedback, Priority, QuarantineKind, QuarantineReason, Reason, Survey
+from heed.db import ledger, quarantine
+from heed.db.engine import begin
+from heed.db.tables import feedback, surveys
+from heed.errors import HeedError, Invalid, Later, Refused
+from heed.telemetry import log
+from ticketing import text
+from ticketing.desk import Desk
+
+# Longer than the desk's time limits together (ticketing.zendesk.MOST_SECONDS), with room for Postgres.
+LEASE_SECONDS = 180.0
+# Zendesk keeps an idempotency key for two hours; from here on a ticket is looked for before one is made.
+KEY_SECONDS = 6_600.0
+
+
+class Outcome(StrEnum):
+    """What became of a delivery."""
+
+    OPENED = "opened"  # the ticket is complete now
+    KNOWN = "known"  # it was terminal before
+    REFUSED = "refused"  # the desk will not have it: failed and visible
+    QUARANTINED = "quarantined"
+    BUSY = "busy"  # another consumer is on it
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """The outcome; `again_in` seconds the message is to come back, None when it is done with."""
+
+    outcome: Outcome
+    again_in: float | None = None
+
+
+class Handler:
+    """Handles one delivery at a time in any number of threads."""
+
+    def __init__(self, engine: sa.Engine, desk: Desk, anonymous: text.Anonymous, results_url: str | None) -> None:
+        self._engine, self._desk, self._anonymous, self._results_url = engine, desk, anonymous, results_url
+
+    def check(self) -> None:
+        """Ask whether Postgres and the desk work; `Later` or `Paused` when not."""
+        with begin(self._engine) as connection:
+            connection.execute(sa.text("SELECT 1"))
+        self._desk.check()
+
+    def handle(self, source: str, body: str) -> Handled:
+        """Bring the event in `body` (an EventBridge envelope) to its ticket. `source` names the delivery.
+
+        `Later` and `Paused`: nothing is lost, deliver it again.
+        """
+        try:
+            event = parse(body)
+        except Invalid as error:
+            return self._quarantine(source, body, str(error))
+        with begin(self._engine) as connection:
+            answer = _answer(connection, event.id)
+            if answer is not None:
+                held = ledger.take(connection, event.id, answer.survey.slug, LEASE_SECONDS)
+        if answer is None:
+            return self._quarantine(source, body, "no such submission was selected for a ticket", event.id)
+        match held:
+            case ledger.Done():
+                return Handled(Outcome.KNOWN)
+            case ledger.Busy(seconds):
+                return Handled(Outcome.BUSY, seconds)
+        try:
+            return self._work(held, answer)
+        except Exception as error:
+            # An unexpected error's text may hold what the customer wrote; those of ours do not.
+            why = str(error) if isinstance(error, HeedError) else type(error).__name__
+            with contextlib.suppress(Later), begin(self._engine) as connection:  # or the lease runs out by itself
+                ledger.release(connection, held, why)
+            raise
+
+    def _work(self, held: ledger.Taken, answer: text.Answer) -> Handled:
+        lost = Handled(Outcome.BUSY, LEASE_SECONDS)
+        desk_id = held.desk_id
+        if desk_id is None:
+            look_first = held.attempt > 1 and held.age > KEY_SECONDS
+            try:
+                desk_id = self._desk.open(
+                    text.request(answer, self._anonymous), idempotency_key=f"heed-{answer.id}", look_first=look_first
+                )
+            except Refused as error:
+                log.warning("ticket refused", id=str(answer.id))
+                with begin(self._engine) as connection:
+                    return Handled(Outcome.REFUSED) if ledger.failed(connection, held, str(error)) else lost
+            try:
+                with begin(self._engine) as connection:
+                    if not ledger.created(connection, held, desk_id):
+                        return lost
+            except sa.exc.IntegrityError as error:
+                raise Later(f"ticket {desk_id} is another submission's already") from error
+        try:
+            # Only an earlier attempt can have added the note.
+            self._desk.annotate(
+                desk_id,
+                marker=text.marker(answer.id),
+                note=text.note(answer, self._results_url),
+                look_first=held.attempt > 1,
+            )
+        except Refused:
+            log.warning("note refused; the ticket stands without it", id=str(answer.id), desk_id=desk_id)
+        with begin(self._engine) as connection:
+            if not ledger.opened(connection, held):
+                return lost
+        log.info("ticket opened", id=str(answer.id), desk_id=desk_id, attempt=held.attempt)
+        return Handled(Outcome.OPENED)
+
+    def _quarantine(self, source: str, body: str, why: str, feedback_id: UUID | None = None) -> Handled:
+        payload = body.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+        item = quarantine.Item(
+            QuarantineKind.EVENT, source, QuarantineReason.INVALID, why, payload, feedback_id=feedback_id
+        )
+        with begin(self._engine) as connection:
+            quarantine.add(connection, [item])
+        log.warning("event quarantined", message=source)
+        return Handled(Outcome.QUARANTINED)
+
+
+class _Envelope(BaseModel):
+    detail: NegativeFeedback
+
+
+def parse(body: str) -> NegativeFeedback:
+    """The event in an EventBridge envelope; `Invalid` says why there is none."""
+    try:
+        return _Envelope.model_validate_json(body).detail
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_url=False, include_context=False)
+        sentences = (f"{'.'.join(map(str, found['loc'])) or 'message'}: {found['msg']}" for found in problems)
+        raise Invalid("; ".join(sentences)) from None
+
+
+def _answer(connection: sa.Connection, feedback_id: UUID) -> text.Answer | None:
+    """The submission, if it is stored and selected."""
+    row = connection.execute(
+        sa.select(feedback, surveys.c.definition)
+        .join(surveys, surveys.c.slug == feedback.c.survey)
+        .where(feedback.c.id == feedback_id, feedback.c.selected)
+    ).one_or_none()
+    if row is None:
+        return None
+    return text.Answer(
+        id=row.id,
+        survey=Survey.model_validate(row.definition),
+        vote=row.vote,
+        rating=row.rating,
+        comment=row.comment,
+        contact_name=row.contact_name,
+        contact_email=row.contact_email,
+        reply=row.reply,
+        received_at=row.received_at,
+        label=Label(row.label),
+        compound=row.compound,
+        p_negative=row.p_negative,
+        reasons=tuple(Reason(reason) for reason in row.reasons),
+        priority=Priority(row.priority),
+    )

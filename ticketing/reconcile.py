@@ -1,0 +1,67 @@
+"""Reads from the desk which tickets changed: finds every status that a lost webhook would have told.
+
+Guarantees: the cursor is saved in the transaction that records what it brought, so nothing is skipped and a repeat
+changes nothing; one process at a time reads.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from heed.db import ledger
+from heed.db.engine import begin
+from heed.db.tables import cursors, tickets
+from heed.errors import HeedError
+from heed.lifecycle import Stop
+from heed.telemetry import log
+from ticketing.desk import Desk
+
+CURSOR = "desk"
+_LOCK = 0x4465736B  # "Desk"
+# The export does not take a start within the last minute.
+_MARGIN = timedelta(minutes=5)
+
+
+def run(engine: sa.Engine, desk: Desk, stop: Stop, seconds: float) -> None:
+    """Every `seconds` until told to stop."""
+    while not stop.wait(seconds):
+        try:
+            while reconcile(engine, desk) and not stop:
+                pass
+        except HeedError as error:
+            log.warning("reconciliation failed", error=str(error))
+        except Exception as error:  # noqa: BLE001 - the next round may go well
+            log.error("reconciliation failed", error=type(error).__name__)
+
+
+def reconcile(engine: sa.Engine, desk: Desk) -> bool:
+    """Record one page of changes; whether there are more. False, too, while another process reads."""
+    with begin(engine) as connection:
+        if not connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))).scalar_one():
+            return False
+        since = _position(connection)
+        changes = desk.changes(since)
+        ledger.seen(connection, changes.reports)
+        if changes.cursor is None or changes.cursor == since:
+            return False
+        _save(connection, changes.cursor)
+        return changes.more
+
+
+def _position(connection: sa.Connection) -> str | datetime:
+    saved = connection.execute(sa.select(cursors.c.position).where(cursors.c.name == CURSOR)).first()
+    if saved is not None:
+        return str(saved.position)
+    first: datetime | None = connection.execute(sa.select(sa.func.min(tickets.c.created_at))).scalar_one()
+    return (first or datetime.now(UTC)) - _MARGIN
+
+
+def _save(connection: sa.Connection, cursor: str) -> None:
+    statement = insert(cursors).values(name=CURSOR, position=cursor)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["name"],
+            set_={"position": statement.excluded.position, "updated_at": sa.func.now()},
+        )
+    )
