@@ -57,7 +57,7 @@ def load(
     settings = load_running()
     rows = loading.read(file, column, limit)
     for notice in rows.notices:
-        console.print(notice, markup=False)
+        console.print(notice, markup=False, soft_wrap=True)
     base = str(settings.feedback_url or f"http://127.0.0.1:{settings.feedback_port}").rstrip("/")
     key = settings.api_key.get_secret_value() if settings.api_key else None
     with Progress(console=console, transient=True) as progress:
@@ -108,7 +108,7 @@ def books(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False)
             table.add_row(name.replace("_", " "), "unknown" if value is None else str(value))
         console.print(table)
         for problem in taken.problems:
-            console.print(problem, markup=False)
+            console.print(problem, markup=False, soft_wrap=True)
         console.print("The books balance." if taken.balanced else "The books do not balance.")
     if not taken.balanced:
         raise typer.Exit(1)

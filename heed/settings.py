@@ -124,3 +124,19 @@ def load_running() -> Settings:
             if name.startswith("HEED_"):
                 os.environ.setdefault(name, value)
     return load()
+
+
+def table() -> str:
+    """The README's table of settings."""
+    lines = ["| variable | default | what it is |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if isinstance(default, SecretStr):
+            default = default.get_secret_value()
+        shown = "" if default is None or default == "" else f"`{default}`"
+        lines.append(f"| `HEED_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table() + "\n")

@@ -22,8 +22,9 @@ from heed.telemetry import log
 from ticketing import text
 from ticketing.desk import Desk
 
-# Longer than the desk's time limits together (ticketing.zendesk.MOST_SECONDS), with room for Postgres.
-LEASE_SECONDS = 180.0
+# Longer than the desk's time limits between two entries (ticketing.zendesk.MOST_SECONDS), with room for Postgres. A
+# consumer that dies keeps its tickets waiting no longer than this.
+LEASE_SECONDS = 60.0
 # Zendesk keeps an idempotency key for two hours; from here on a ticket is looked for before one is made.
 KEY_SECONDS = 6_600.0
 

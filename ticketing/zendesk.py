@@ -25,9 +25,9 @@ from heed.settings import Settings
 from heed.telemetry import DESK_SECONDS
 from ticketing.desk import Changes, TicketRequest
 
-CONNECT_SECONDS, READ_SECONDS = 5.0, 20.0
-# The most calls that one ticket takes: look, create, look again, read the notes, add the note. A lease is longer.
-MOST_SECONDS = 5 * (CONNECT_SECONDS + READ_SECONDS)
+CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
+# The most calls between two entries in the ledger: look, create, look again (then the notes are read and one is added).
+MOST_SECONDS = 3 * (CONNECT_SECONDS + READ_SECONDS)
 _MOST_RETRY_AFTER = 900.0
 
 

@@ -34,6 +34,7 @@ class Taken:
     attempt: int
     age: float
     desk_id: int | None
+    lease_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def take(connection: sa.Connection, feedback_id: UUID, survey: str, lease_second
             _count(connection, {(survey, TicketState.ATTEMPTING): 1})
             changed(connection, survey)
         state = TicketState(taken.state)
-        return Taken(feedback_id, survey, state, taken.attempts, float(taken.age), taken.desk_id)
+        return Taken(feedback_id, survey, state, taken.attempts, float(taken.age), taken.desk_id, lease_seconds)
     left = sa.func.extract("epoch", tickets.c.leased_until - sa.func.now())
     row = connection.execute(sa.select(tickets.c.state, left).where(tickets.c.feedback_id == feedback_id)).one()
     if row.state in TERMINAL:
@@ -104,8 +105,9 @@ def release(connection: sa.Connection, held: Taken, error: str) -> None:
 
 
 def created(connection: sa.Connection, held: Taken, desk_id: int) -> bool:
-    """The desk has the ticket `desk_id`; its internal note is still to come. Keeps the lease; False when it is lost."""
-    return _leave(connection, held, {"state": TicketState.CREATED, "desk_id": desk_id})
+    """The desk has the ticket `desk_id`; its internal note is still to come. Renews the lease; False when it is lost."""
+    lease = sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, held.lease_seconds)
+    return _leave(connection, held, {"state": TicketState.CREATED, "desk_id": desk_id, "leased_until": lease})
 
 
 def opened(connection: sa.Connection, held: Taken) -> bool:

@@ -1,95 +1,24 @@
 """The one-machine system as `heed up` runs it: it starts, mends itself, and leaves nothing behind but its data."""
 
 import asyncio
-import json
 import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import psutil
 import pytest
-from conftest import free_port, wait_for
+from conftest import wait_for
+from system import System, assert_all_gone
 
 from heed.errors import HeedError
 from local import ports
 from local.home import SECRETS, Home
 from local.supervisor import Part, Supervisor
-
-START_SECONDS = 90  # for a machine that is busy with other tests
-
-
-class System:
-    """A `heed up` with a folder and ports of its own."""
-
-    def __init__(self, home: Path, **environment: str) -> None:
-        self.home = home
-        sites = ("HEED_FEEDBACK_PORT", "HEED_RESULTS_PORT", "HEED_SANDBOX_PORT")
-        strange = {name for name in os.environ if name.startswith("HEED_")}
-        self.environment = {name: value for name, value in os.environ.items() if name not in strange}
-        self.environment |= {name: str(free_port()) for name in sites} | {"HEED_HOME": str(home)} | environment
-        self.process: subprocess.Popen[str] | None = None
-
-    def heed(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "heed", *arguments]
-        return subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=START_SECONDS, check=False
-        )
-
-    def begin(self) -> None:
-        self.output = self.home.parent / f"{self.home.name}.out"
-        with self.output.open("w") as file:
-            command = [sys.executable, "-m", "heed", "up"]
-            self.process = subprocess.Popen(command, env=self.environment, stdout=file, stderr=subprocess.STDOUT)
-
-    def wait(self) -> None:
-        def started() -> bool:
-            assert self.process is not None
-            assert self.process.poll() is None, self.said()
-            return "Heed is ready in" in self.said()
-
-        wait_for(started, START_SECONDS, "Heed to be ready")
-
-    def said(self) -> str:
-        return self.output.read_text(encoding="utf-8")
-
-    def pids(self) -> dict[str, int]:
-        return {name: entry["pid"] for name, entry in Home(self.home).processes().items()}
-
-    def family(self) -> list[psutil.Process]:
-        assert self.process is not None
-        return [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
-
-    def books(self) -> Any:
-        return json.loads(self.heed("books", "--json").stdout)
-
-    def answer(self, **body: object) -> httpx.Response:
-        site = f"http://127.0.0.1:{self.environment['HEED_FEEDBACK_PORT']}"
-        return httpx.post(f"{site}/api/v1/surveys/default/feedback", json=body, trust_env=False)
-
-    def end(self, number: int = signal.SIGINT) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-
-def gone(process: psutil.Process) -> bool:
-    """Whether it has ended (nobody may have collected it yet)."""
-    try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
-
-
-def assert_all_gone(family: list[psutil.Process]) -> None:
-    wait_for(lambda: all(gone(process) for process in family), 30, "every process to end")
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +88,7 @@ def test_what_dies_comes_back_and_what_sleeps_is_left_alone(systems: list[System
     for name in ("valkey", "postgres", "worker"):
         os.kill(before[name], signal.SIGKILL)
     for name in ("valkey", "postgres", "worker"):
-        wait_for(lambda name=name: f"{name} is ready again" in one.said(), 30, f"{name} to be back")
+        one.wait(f"{name} is ready again")
     os.kill(before["relay"], signal.SIGCONT)
     assert (
         f"worker was killed by SIGKILL; starting it again in 0.5 s. Its log: {one.home}/logs/worker.log" in one.said()
@@ -189,7 +118,7 @@ def test_ctrl_c_and_kill_leave_nothing_but_the_data(systems: list[System]) -> No
     assert not (one.home / "run.env").exists()
 
     one.begin()
-    wait_for(lambda: "postgres is ready" in one.said(), START_SECONDS, "Postgres")
+    one.wait("postgres is ready")
     family = one.family()
     one.end(signal.SIGKILL)
     # The next one waits until what the killed one left is stopped, then starts on the same folder and ports.

@@ -113,4 +113,4 @@ def test_console_desk_gives_the_same_number_each_time() -> None:
 
 
 def test_lease_is_longer_than_the_desk_can_take() -> None:
-    assert LEASE_SECONDS > MOST_SECONDS + 30
+    assert LEASE_SECONDS > MOST_SECONDS + 15
