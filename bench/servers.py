@@ -54,7 +54,7 @@ class Servers:
             process.wait(20)
         postgres.stop(self._folder / "pg")
 
-    def python(self, *arguments: str, **settings: object) -> None:
+    def python(self, *arguments: str, **settings: object) -> subprocess.Popen[bytes]:
         """Run `python ARGUMENTS` with the settings in its environment, until the context ends."""
         names = ("secret_key", "redis_url", "database_url", "rate_limit", "queue_cap")
         given = {name: getattr(self.settings, name) for name in names} | settings
@@ -62,11 +62,13 @@ class Servers:
             f"HEED_{name.upper()}": value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
             for name, value in given.items()
         }
-        self._start([sys.executable, *arguments], environment)
+        return self._start([sys.executable, *arguments], environment)
 
-    def _start(self, command: list[str], environment: dict[str, str]) -> None:
+    def _start(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
         log = (self._folder / "log").open("ab")
-        self._processes.append(subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log))
+        process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log)
+        self._processes.append(process)
+        return process
 
 
 def wait_until(probe: Any, seconds: float = 15) -> None:

@@ -4,6 +4,7 @@ Guarantees: SIGTERM and SIGINT ask for a stop and interrupt waiting, work in han
 one-machine supervisor stops when the supervisor is gone, however it went.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -51,6 +52,13 @@ def follow_parent(stop: Callable[[], None]) -> None:
         stop()
 
     threading.Thread(target=watch, name="follow-parent", daemon=True).start()
+
+
+def settle() -> None:
+    """Call when a process is set up: what was made so far stays for good, so the garbage collector need not look
+    through it again at each full collection (a pause of tens of milliseconds, seen in the tail of answer times)."""
+    gc.collect()
+    gc.freeze()
 
 
 class Heartbeat:

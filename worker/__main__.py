@@ -6,13 +6,14 @@ from starlette.applications import Starlette
 
 from heed.db import engine as db
 from heed.db import schema
-from heed.lifecycle import Heartbeat, Stop
+from heed.lifecycle import Heartbeat, Stop, settle
 from heed.settings import load
 from heed.stream.queue import Queue
 from heed.telemetry import QUEUE_AGE, QUEUE_DEPTH, configure, log
 from heed.web import health
 from heed.web.serve import serve_in_background
-from worker.consumer import Consumer, TooManyFailures
+from worker.consumer import Consumer
+from worker.handler import Handler, TooManyFailures
 from worker.sentiment.vader import VaderScorer
 
 
@@ -32,8 +33,10 @@ def main() -> None:
 
     checks = {"redis": probe.check, "postgres": lambda: db.check(engine), "schema": lambda: schema.check(engine)}
     serve_in_background(Starlette(routes=health.routes(heartbeat.problem, checks, measure)), settings)
-    consumer = Consumer(settings, engine, queue, VaderScorer(), stop, heartbeat)
+    handler = Handler(engine, VaderScorer(), settings.failure_limit)
+    consumer = Consumer(settings, queue, handler, stop, heartbeat)
     log.info("started", consumer=consumer.name)
+    settle()
     try:
         consumer.run()
     except TooManyFailures as error:

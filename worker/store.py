@@ -4,13 +4,13 @@ Guarantees: what is stored again changes nothing; a second vote of a client is t
 are changed only by what was new.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 
 from heed.contracts import NegativeFeedback, StreamEntry, Survey, received_at
 from heed.db import outbox
@@ -33,18 +33,21 @@ class Assessed:
 # One JSON parameter for the whole batch: no per-row work in the driver, and the order of ids keeps two workers that
 # hold the same entries from deadlocking.
 _INSERT = sa.text("""
-    INSERT INTO feedback (id, survey, client, source, vote, rating, comment, contact_name, contact_email, reply,
-        received_at, label, compound, p_negative, scores, scorer, selected, reasons, priority, policy)
-    SELECT id, survey, client, source, vote, rating, comment, contact_name, contact_email, reply,
-        to_timestamp(received_ms / 1000.0), label, compound, p_negative, scores, scorer, selected, reasons, priority,
-        policy
-    FROM json_to_recordset(CAST(:rows AS json)) AS row (id uuid, survey text, client text, source text, vote text,
-        rating smallint, comment text, contact_name text, contact_email text, reply boolean, received_ms bigint,
-        label text, compound float8, p_negative float8, scores jsonb, scorer text, selected boolean, reasons text[],
-        priority text, policy text)
-    ORDER BY id
-    ON CONFLICT DO NOTHING
-    RETURNING id
+    WITH inserted AS (
+        INSERT INTO feedback (id, survey, client, source, vote, rating, comment, contact_name, contact_email, reply,
+            received_at, label, compound, p_negative, scores, scorer, selected, reasons, priority, policy)
+        SELECT id, survey, client, source, vote, rating, comment, contact_name, contact_email, reply,
+            to_timestamp(received_ms / 1000.0), label, compound, p_negative, scores, scorer, selected, reasons,
+            priority, policy
+        FROM json_to_recordset(CAST(:rows AS json)) AS row (id uuid, survey text, client text, source text, vote text,
+            rating smallint, comment text, contact_name text, contact_email text, reply boolean, received_ms bigint,
+            label text, compound float8, p_negative float8, scores jsonb, scorer text, selected boolean,
+            reasons text[], priority text, policy text)
+        ORDER BY id
+        ON CONFLICT DO NOTHING
+        RETURNING id
+    )
+    SELECT coalesce(string_agg(id::text, ' '), '') FROM inserted
 """)
 
 _ROLLUP = sa.text("""
@@ -68,13 +71,14 @@ def store(connection: sa.Connection, batch: Sequence[Assessed]) -> tuple[list[As
     """Store a batch; (those that were new, those whose client had already answered). The rest was there before."""
     if not batch:
         return [], []
-    rows = json.dumps([_row(item) for item in batch])
-    inserted = set(connection.execute(_INSERT, {"rows": rows}).scalars())
+    rows = to_json([_row(item) for item in batch]).decode()
+    inserted = set(connection.execute(_INSERT, {"rows": rows}).scalar_one().split())
     fresh: list[Assessed] = []
     others: list[Assessed] = []
     for item in batch:
-        if item.entry.id in inserted:
-            inserted.discard(item.entry.id)  # the same id twice in one batch was inserted once
+        name = str(item.entry.id)
+        if name in inserted:
+            inserted.discard(name)  # the same id twice in one batch was inserted once
             fresh.append(item)
         else:
             others.append(item)
@@ -86,7 +90,7 @@ def store(connection: sa.Connection, batch: Sequence[Assessed]) -> tuple[list[As
     if fresh:
         outbox.add(connection, [_event(item) for item in fresh if item.decision.selected])
         # Last, because every worker changes the same few rows: they stay locked for one statement and the commit.
-        connection.execute(_ROLLUP, {"rows": json.dumps(_counts(fresh))})
+        connection.execute(_ROLLUP, {"rows": to_json(_counts(fresh)).decode()})
         for survey in {item.survey.slug for item in fresh}:
             changed(connection, survey)
     return fresh, seconds

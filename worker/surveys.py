@@ -1,9 +1,8 @@
 """The worker's view of the surveys, and their published copy for the form."""
 
 import time
-from typing import TYPE_CHECKING
 
-import redis as redis_client
+import redis
 import sqlalchemy as sa
 
 from heed.contracts import Survey
@@ -11,9 +10,6 @@ from heed.db import engine as db
 from heed.db.tables import surveys
 from heed.errors import Later
 from heed.stream import surveys as published
-
-if TYPE_CHECKING:
-    import redis
 
 FRESH_SECONDS = 3.0
 
@@ -26,19 +22,22 @@ class Surveys:
         self._known: dict[str, Survey] = {}
         self._until = 0.0
 
-    def get(self, slugs: set[str], connection: sa.Connection) -> dict[str, Survey]:
-        """All surveys that exist, certainly those of `slugs` that do."""
+    def get(self, slugs: set[str]) -> dict[str, Survey]:
+        """All surveys that exist, certainly those of `slugs` that do; raises Later when they cannot be read."""
         if time.monotonic() >= self._until or not slugs <= self._known.keys():
-            rows = connection.execute(sa.select(surveys.c.definition)).scalars()
-            self._known = {survey.slug: survey for survey in map(Survey.model_validate, rows)}
+            self._known = {survey.slug: survey for survey in self._read()}
             self._until = time.monotonic() + FRESH_SECONDS
         return self._known
 
-    def publish(self, client: "redis.Redis") -> None:
+    def publish(self, client: redis.Redis) -> None:
         """Put the surveys where the form reads them; raises Later."""
-        with db.begin(self._engine) as connection:
-            rows = list(map(Survey.model_validate, connection.execute(sa.select(surveys.c.definition)).scalars()))
+        found = self._read()
         try:
-            published.publish(client, rows)
-        except (redis_client.RedisError, OSError) as error:
+            published.publish(client, found)
+        except (redis.RedisError, OSError) as error:
             raise Later(f"Redis: {type(error).__name__}") from error
+
+    def _read(self) -> list[Survey]:
+        with db.begin(self._engine) as connection:
+            definitions = connection.execute(sa.select(surveys.c.definition)).scalars()
+            return [Survey.model_validate(definition) for definition in definitions]

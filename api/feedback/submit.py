@@ -23,6 +23,7 @@ from heed.web.problems import Problem
 
 COOKIE = "heed_client"
 COOKIE_SECONDS = 365 * 86_400
+_ACCEPTED = ADMISSIONS.labels("accepted")
 _PRINTABLE = frozenset(string.ascii_letters + string.digits + string.punctuation + " ")
 
 
@@ -67,10 +68,9 @@ class Desk:
         trusted = self._trusted(request)
         if len(key) > 255 or not _PRINTABLE.issuperset(key):
             raise Problem(422, "The idempotency key must be 1 to 255 printable ASCII characters.", kind="invalid")
-        digest = digest_of(key, survey.slug, submission.model_dump_json())
+        digest = digest_of(key, survey.slug, submission.model_dump_json()) if key else ""
         client, known = self._client(request, digest, trusted)
-        entry = StreamEntry.model_construct(
-            v=1,
+        entry = StreamEntry(
             id=new_id(),
             survey=survey.slug,
             client=client,
@@ -94,7 +94,7 @@ class Desk:
             ) from error
         match outcome:
             case Admitted():
-                ADMISSIONS.labels("accepted").inc()
+                _ACCEPTED.inc()
                 return Taken(entry.id, self.tokens.client_token(client), not known)
             case Held(id=first, same=True):
                 ADMISSIONS.labels("repeated").inc()
@@ -160,7 +160,7 @@ def cookie(request: Request, taken: Taken) -> dict[str, str]:
 
 def keep(request: Request, token: str) -> dict[str, str]:
     """The header that sets the client's cookie: for a year, out of scripts' reach, never sent from other sites."""
-    secure = "; Secure" if request.url.scheme == "https" else ""
+    secure = "; Secure" if request.scope["scheme"] == "https" else ""
     return {"Set-Cookie": f"{COOKIE}={token}; Max-Age={COOKIE_SECONDS}; Path=/; HttpOnly; SameSite=lax{secure}"}
 
 

@@ -17,8 +17,8 @@ class Tokens:
 
     def __init__(self, secret_key: str) -> None:
         self._secret = secret_key.encode()
-        self._client = Signer(secret_key, salt="heed.client", digest_method=sha256)
-        self._receipt = Signer(secret_key, salt="heed.receipt", digest_method=sha256)
+        self._client = self._signer("heed.client")
+        self._receipt = self._signer("heed.receipt")
 
     def new_client(self) -> str:
         """The id (32 hex digits) of a client never seen before."""
@@ -27,6 +27,11 @@ class Tokens:
     def client_of_request(self, digest: str) -> str:
         """The id of the client that sent the request with this digest, when nothing else names one."""
         return hmac.new(self._secret, b"heed.client-of-request" + digest.encode(), sha256).hexdigest()[:32]
+
+    def _signer(self, purpose: str) -> Signer:
+        """A signer with a key of its own, derived once rather than at each signature."""
+        key = hmac.digest(self._secret, purpose.encode(), "sha256")
+        return Signer(key, salt=purpose, key_derivation="none", digest_method=sha256)
 
     def client_token(self, client: str) -> str:
         """The token that proves to be `client`."""
@@ -47,9 +52,7 @@ class Tokens:
 
 
 def digest_of(idempotency_key: str, survey: str, body: str) -> str:
-    """Names a request by its key and content ('' without a key: such a request cannot be recognised again)."""
-    if not idempotency_key:
-        return ""
+    """Names a request by its key and content."""
     return blake2b("\n".join((idempotency_key, survey, body)).encode(), digest_size=16).hexdigest()
 
 

@@ -14,6 +14,8 @@ from heed.contracts.submission import Contact
 from heed.contracts.text import Comment, OptionKey, Slug
 from heed.errors import Invalid
 
+VERSION = 1
+
 
 class StreamEntry(BaseModel):
     """What the worker needs to know of a submission. `client` is the opaque id behind the client's token."""

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 def new_id() -> UUID:
     """A new UUIDv7: 48 bits of Unix milliseconds, then random bits."""
-    return UUID(int=uuid7().int)
+    return uuid7()
 
 
 def received_at(submission_id: UUID) -> datetime:

@@ -105,7 +105,7 @@ def release(connection: sa.Connection, held: Taken, error: str) -> None:
 
 
 def created(connection: sa.Connection, held: Taken, desk_id: int) -> bool:
-    """The desk has the ticket `desk_id`; its internal note is still to come. Renews the lease; False when it is lost."""
+    """The desk has ticket `desk_id`; its internal note is still to come. Renews the lease; False when it is lost."""
     lease = sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, held.lease_seconds)
     return _leave(connection, held, {"state": TicketState.CREATED, "desk_id": desk_id, "leased_until": lease})
 

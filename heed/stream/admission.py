@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from heed.contracts import StreamEntry
+from heed.contracts.entry import VERSION
 from heed.errors import Later
 from heed.settings import Settings
 from heed.stream import keys
@@ -60,8 +61,10 @@ Outcome = Admitted | Held | Limited | Full
 
 @dataclass(frozen=True, slots=True)
 class _Item:
+    """One line of the script's call: (vote lock, rate counter) and (entry, the lock's value)."""
+
     keys: tuple[str, str]
-    arguments: tuple[str, str, str, int]
+    arguments: tuple[str, str]
 
 
 def connect(settings: Settings) -> Redis:
@@ -81,7 +84,7 @@ class Admission:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._partitions = settings.partitions
         self._limit = settings.rate_limit
-        common = (settings.queue_cap, settings.vote_lock_days * 86_400)
+        common = (settings.queue_cap, settings.vote_lock_days * 86_400, settings.rate_limit, VERSION)
         self._lanes = [_Lane(redis, keys.queue(partition), common) for partition in range(settings.partitions)]
 
     async def admit(self, entry: StreamEntry, digest: str, address: str | None) -> Outcome:
@@ -92,22 +95,19 @@ class Admission:
         """
         partition = keys.partition_of(entry.client, self._partitions)
         lane = self._lanes[partition]
-        counter, limit = lane.stream, 0
+        counter = lane.stream
         if address is not None and self._limit:
             home = keys.partition_of(address, self._partitions)
-            counter, limit = keys.rate(home, address), self._limit
-            if home != partition:
+            if home == partition:
+                counter = keys.rate(home, address)
+            else:
                 # The counter lives in another partition, perhaps on another node: count there first.
                 other = self._lanes[home]
-                outcome = await other.send(_Item((other.stream, counter), ("", "", "", limit)))
+                outcome = await other.send(_Item((other.stream, keys.rate(home, address)), ("", "")))
                 if outcome != b"+":
                     return _outcome(outcome, digest)
-                counter, limit = lane.stream, 0
-        fields = entry.fields()
-        item = _Item(
-            (keys.vote(partition, entry.survey, entry.client), counter),
-            (fields["v"], fields["entry"], f"{entry.id} {digest}", limit),
-        )
+        lock = keys.vote(partition, entry.survey, entry.client)
+        item = _Item((lock, counter), (entry.model_dump_json(), f"{entry.id} {digest}"))
         return _outcome(await lane.send(item), digest)
 
 
@@ -125,7 +125,7 @@ def _outcome(answer: bytes, digest: str) -> Outcome:
 class _Lane:
     """One partition's round trips: one in flight, the next gathering."""
 
-    def __init__(self, redis: Redis, stream: str, common: tuple[int, int]) -> None:
+    def __init__(self, redis: Redis, stream: str, common: tuple[int, int, int, int]) -> None:
         self.stream = stream
         self._redis = redis
         self._common = common
@@ -166,7 +166,7 @@ class _Lane:
 
     async def _call(self, items: Sequence[_Item]) -> list[bytes]:
         names = [self.stream, *(key for item in items for key in item.keys)]
-        values = [*self._common, *(argument for item in items for argument in item.arguments)]
+        values: list[str | int] = [*self._common, *(argument for item in items for argument in item.arguments)]
         if self._sha is None:
             self._sha = await self._redis.script_load(SCRIPT)
         try:

@@ -35,6 +35,12 @@ class Delivery:
         """A name that is unique over all partitions."""
         return f"{self.partition}/{self.entry_id.decode()}"
 
+    @classmethod
+    def replayed(cls, source: str, fields: dict[bytes, bytes]) -> "Delivery":
+        """A delivery that was quarantined under the name `source`, to be handled once more."""
+        partition, _, entry_id = source.partition("/")
+        return cls(int(partition), entry_id.encode(), fields)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

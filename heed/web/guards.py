@@ -1,10 +1,12 @@
 """ASGI middleware that guards a site: a cap and a deadline on request bodies, and security headers.
 
 Guarantees: a body over the cap is answered 413 while it streams in, before anything holds it whole; a body that
-trickles is answered 408; no page can be framed, sniffed or made to run script from elsewhere.
+trickles is answered 408, a form that is not in UTF-8 415; no page can be framed, sniffed or made to run script from
+elsewhere.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +16,9 @@ from heed.web.problems import Problem
 # 5,000 characters cost at most 12 bytes each as JSON escapes or form encoding; the rest is room for the contact.
 BODY_MAX = 80 * 1024
 BODY_SECONDS = 15.0
+
+# A form may name any codec that Python has, and some of them make text that nothing can store.
+_CHARSET = re.compile(rb"""charset(?!=["']?utf-8["']?\s*(;|$))""", re.IGNORECASE)
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -37,8 +42,11 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self.app(scope, receive, send)
             return
-        declared = dict(scope["headers"]).get(b"content-length", b"")
+        headers = dict(reversed(scope["headers"]))  # of two with one name the first counts, as it does everywhere
+        declared = headers.get(b"content-length", b"")
         try:
+            if _CHARSET.search(headers.get(b"content-type", b"")):
+                raise Problem(415, "Send text as UTF-8.", kind="not-utf-8")
             if declared.isdigit() and int(declared) > self.most:
                 raise self._too_large()
             async with asyncio.timeout(self.seconds):

@@ -1,14 +1,19 @@
 """Serving an ASGI app with uvicorn: in the main thread for a site, in the background for a loop's health."""
 
+import resource
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
 
-from heed.lifecycle import follow_parent
+from heed.lifecycle import follow_parent, settle
 from heed.settings import Settings
+from heed.web.protocol import BoundedHttp
+
+CONNECTIONS_MOST = 65_536
 
 
 def _config(app: Any, settings: Settings, port: int) -> uvicorn.Config:
@@ -16,6 +21,7 @@ def _config(app: Any, settings: Settings, port: int) -> uvicorn.Config:
         app,
         host=settings.bind,
         port=port,
+        http=BoundedHttp,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -40,9 +46,13 @@ class _Server(uvicorn.Server):
 
 def serve(app: Any, settings: Settings, port: int, stopping: Callable[[], None] = lambda: None) -> None:
     """Serve until SIGTERM or SIGINT; then `stopping` is called (in the event loop) and open requests are finished."""
+    with suppress(ValueError, OSError):  # each connection is a file; many systems begin at 1,024
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, CONNECTIONS_MOST), most))
     server = _Server(_config(app, settings, port))
     server.stopping = stopping
     follow_parent(lambda: setattr(server, "should_exit", True))
+    settle()
     server.run()
 
 

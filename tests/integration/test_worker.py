@@ -18,7 +18,8 @@ from heed.lifecycle import Heartbeat, Stop
 from heed.settings import Settings
 from heed.stream import keys
 from heed.stream.queue import Queue
-from worker.consumer import Consumer, TooManyFailures
+from worker.consumer import Consumer
+from worker.handler import Handler, TooManyFailures
 from worker.sentiment import Sentiment
 from worker.sentiment.vader import VaderScorer
 
@@ -29,8 +30,8 @@ def queue(settings: Settings) -> Queue:
 
 
 @pytest.fixture
-def worker(settings: Settings, engine: sa.Engine, queue: Queue) -> Consumer:
-    return Consumer(settings, engine, queue, VaderScorer(), Stop(), Heartbeat(60))
+def worker(settings: Settings, engine: sa.Engine) -> Handler:
+    return Handler(engine, VaderScorer(), settings.failure_limit)
 
 
 def entry(**given: Any) -> StreamEntry:
@@ -42,10 +43,10 @@ def add(queue: Queue, *entries: StreamEntry) -> None:
         queue.redis.xadd(keys.queue(0), each.fields())  # type: ignore[arg-type]
 
 
-def turn(worker: Consumer, queue: Queue) -> None:
+def turn(worker: Handler, queue: Queue) -> None:
     """What the loop does with one batch."""
     deliveries = queue.read("test", 1000, 0.05)
-    worker.process(deliveries)
+    worker.keep(worker.assess(deliveries))
     queue.done(deliveries)
 
 
@@ -54,7 +55,7 @@ def rows(engine: sa.Engine, table: sa.Table) -> Sequence[sa.Row[Any]]:
         return connection.execute(sa.select(table)).all()
 
 
-def test_stored_scored_decided(worker: Consumer, queue: Queue, engine: sa.Engine) -> None:
+def test_stored_scored_decided(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
     happy = entry(vote="good", rating=5, comment="Wonderful, friendly and quick. I love it!")
     words = entry(vote=None, comment="This is horrible. I hate it, worst service ever.")
     voted = entry(vote="bad", comment="")
@@ -82,7 +83,7 @@ def test_stored_scored_decided(worker: Consumer, queue: Queue, engine: sa.Engine
     assert books.take(engine, queue).balanced
 
 
-def test_events_carry_no_personal_text(worker: Consumer, queue: Queue, engine: sa.Engine) -> None:
+def test_events_carry_no_personal_text(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
     secret = "Horrible <id> xyzzy"
     add(queue, entry(vote="bad", comment=secret, contact=Contact(name="Plugh", email="plugh@example.com")))
     turn(worker, queue)
@@ -91,18 +92,18 @@ def test_events_carry_no_personal_text(worker: Consumer, queue: Queue, engine: s
     assert not any(word in event.lower() for word in ("xyzzy", "plugh", "horrible"))
 
 
-def test_delivered_twice_is_stored_once(worker: Consumer, queue: Queue, engine: sa.Engine) -> None:
+def test_delivered_twice_is_stored_once(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
     add(queue, *(entry(vote="bad") for _ in range(20)))
     deliveries = queue.read("test", 100, 0.05)
-    worker.process(deliveries)
-    worker.process(deliveries)  # as if the first had died before it acknowledged
+    worker.keep(worker.assess(deliveries))
+    worker.keep(worker.assess(deliveries))  # as if the first had died before it acknowledged
     queue.done(deliveries)
     taken = books.take(engine, queue)
     assert (taken.accepted, taken.stored, taken.queued, taken.selected, taken.in_flight) == (20, 20, 0, 20, 20)
     assert taken.balanced
 
 
-def test_a_second_vote_is_quarantined(worker: Consumer, queue: Queue, engine: sa.Engine) -> None:
+def test_a_second_vote_is_quarantined(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
     first, second = entry(client="a" * 32, vote="good"), entry(client="a" * 32, vote="bad")
     add(queue, first, second, entry())
     turn(worker, queue)
@@ -123,7 +124,7 @@ def test_a_second_vote_is_quarantined(worker: Consumer, queue: Queue, engine: sa
     ],
 )
 def test_poison_never_blocks(
-    worker: Consumer, queue: Queue, engine: sa.Engine, fields: dict[Any, Any], reason: QuarantineReason
+    worker: Handler, queue: Queue, engine: sa.Engine, fields: dict[Any, Any], reason: QuarantineReason
 ) -> None:
     before, after = entry(), entry()
     add(queue, before)
@@ -154,7 +155,7 @@ class FailingScorer:
 
 def test_a_failing_entry_is_split_off_and_can_be_replayed(settings: Settings, engine: sa.Engine, queue: Queue) -> None:
     scorer = FailingScorer()
-    worker = Consumer(settings, engine, queue, scorer, Stop(), Heartbeat(60))
+    worker = Handler(engine, scorer, settings.failure_limit)
     good = [entry() for _ in range(30)]
     bad = entry(comment="boom")
     add(queue, *good[:11], bad, *good[11:])
@@ -167,7 +168,7 @@ def test_a_failing_entry_is_split_off_and_can_be_replayed(settings: Settings, en
     def replay() -> None:
         with engine.begin() as connection:
             assert quarantined.ask_replay(connection) == 1
-        worker._replay()
+        worker.replay()
 
     replay()  # fails again and waits again
     [item] = rows(engine, quarantine)
@@ -181,30 +182,29 @@ def test_a_failing_entry_is_split_off_and_can_be_replayed(settings: Settings, en
 
 
 def test_when_everything_fails_it_stops(settings: Settings, engine: sa.Engine, queue: Queue) -> None:
-    limited = settings.model_copy(update={"failure_limit": 10})
-    worker = Consumer(limited, engine, queue, FailingScorer(), Stop(), Heartbeat(60))
+    worker = Handler(engine, FailingScorer(), failure_limit=10)
     add(queue, *(entry(comment="boom") for _ in range(30)))
     deliveries = queue.read("test", 100, 0.05)
     with pytest.raises(TooManyFailures):
-        worker.process(deliveries)
+        worker.keep(worker.assess(deliveries))
     assert rows(engine, quarantine) == []
     assert queue.snapshot().length == 30
 
 
-def test_what_a_dead_worker_held_is_taken_over(worker: Consumer, queue: Queue, engine: sa.Engine) -> None:
+def test_what_a_dead_worker_held_is_taken_over(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
     add(queue, *(entry() for _ in range(5)))
     assert len(queue.read("dead", 100, 0.05)) == 5
     assert queue.reclaim("alive", 60, 100) == []
     for deliveries in range(2, 7):
         taken = queue.reclaim("alive", 0, 100)
         assert [delivery.deliveries for delivery in taken] == [deliveries] * 5
-    worker.process(taken)  # five workers died of it: not given to a sixth
+    worker.keep(worker.assess(taken))  # five workers died of it: not given to a sixth
     queue.done(taken)
     assert {row.reason for row in rows(engine, quarantine)} == {QuarantineReason.CRASHED}
     assert books.take(engine, queue).balanced
 
 
-def test_an_emptied_redis_gets_its_group_again(worker: Consumer, queue: Queue, engine: sa.Engine) -> None:
+def test_an_emptied_redis_gets_its_group_again(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
     queue.read("test", 1, 0.01)
     queue.redis.flushall()
     add(queue, entry())
@@ -217,7 +217,9 @@ def test_several_workers_and_partitions(settings: Settings, engine: sa.Engine) -
     queue = Queue.connect(split)
     for number in range(300):
         queue.redis.xadd(keys.queue(number % 3), entry(vote="bad").fields())  # type: ignore[arg-type]
-    workers = [Consumer(split, engine, Queue.connect(split), VaderScorer(), stop, Heartbeat(60)) for stop in stops]
+    workers = [
+        Consumer(split, Queue.connect(split), Handler(engine, VaderScorer(), 50), stop, Heartbeat(60)) for stop in stops
+    ]
     threads = [Thread(target=each.run) for each in workers]
     for thread in threads:
         thread.start()
@@ -231,21 +233,21 @@ def test_several_workers_and_partitions(settings: Settings, engine: sa.Engine) -
     assert taken.balanced
 
 
-def test_postgres_away_is_waited_for(worker: Consumer, queue: Queue, settings: Settings, engine: sa.Engine) -> None:
+def test_postgres_away_is_waited_for(worker: Handler, queue: Queue, settings: Settings, engine: sa.Engine) -> None:
     gone = Settings.model_validate(settings.model_dump() | {"database_url": "postgresql://127.0.0.1:1/heed"})
     from heed.db.engine import connect
 
-    lost = Consumer(gone, connect(gone, "test"), queue, VaderScorer(), Stop(), Heartbeat(60))
+    lost = Handler(connect(gone, "test"), VaderScorer(), 50)
     add(queue, entry())
     deliveries = queue.read("test", 10, 0.05)
     with pytest.raises(Later):
-        lost.process(deliveries)
+        lost.assess(deliveries)
     assert queue.snapshot().length == 1
-    worker.process(deliveries)
+    worker.keep(worker.assess(deliveries))
     assert len(rows(engine, feedback)) == 1
 
 
-def test_surveys_are_published_and_a_new_one_is_found(worker: Consumer, queue: Queue, engine: sa.Engine) -> None:
+def test_surveys_are_published_and_a_new_one_is_found(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
     add(queue, entry())
     turn(worker, queue)
     definition = rows(engine, surveys)[0].definition | {"slug": "second", "threshold": 0.01}
@@ -254,14 +256,14 @@ def test_surveys_are_published_and_a_new_one_is_found(worker: Consumer, queue: Q
     add(queue, entry(survey="second", comment="fine"))
     turn(worker, queue)
     assert {row.survey: row.reasons for row in rows(engine, feedback)} == {"default": [], "second": ["text"]}
-    worker._surveys.publish(queue.redis)
+    worker.surveys.publish(queue.redis)
     assert set(queue.redis.hkeys(keys.SURVEYS)) == {b"default", b"second"}
 
 
-def test_books_notice_what_is_lost(worker: Consumer, queue: Queue, engine: sa.Engine) -> None:
+def test_books_notice_what_is_lost(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
     add(queue, entry(), entry(vote="bad"))
     [first, second] = queue.read("test", 10, 0.05)
-    worker.process([second])
+    worker.keep(worker.assess([second]))
     queue.done([first, second])  # a bug that acknowledges too early
     taken = books.take(engine, queue)
     assert taken.balanced is False
@@ -269,7 +271,7 @@ def test_books_notice_what_is_lost(worker: Consumer, queue: Queue, engine: sa.En
     assert "1 accepted" in taken.problems[0]
 
 
-def test_books_notice_a_lost_ticket(worker: Consumer, queue: Queue, engine: sa.Engine) -> None:
+def test_books_notice_a_lost_ticket(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
     add(queue, entry(vote="bad"))
     turn(worker, queue)
     with engine.begin() as connection:

@@ -1,0 +1,191 @@
+"""What becomes of queue entries: assessed (parse, score, decide), then kept in one transaction. Knows no broker.
+
+Guarantees: after `keep` every entry is in Postgres, as feedback or in the quarantine with its reason, or an error says
+that all of them are to be delivered again; doing it twice changes nothing; one entry's fault is never another's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from heed.contracts import QuarantineKind, QuarantineReason, StreamEntry, Survey, parse_entry
+from heed.db import engine as db
+from heed.db import quarantine
+from heed.errors import Invalid, Later
+from heed.stream.queue import Delivery
+from heed.telemetry import PROCESSED, log
+from worker.sentiment import Scorer, Sentiment
+from worker.store import Assessed, store
+from worker.surveys import Surveys
+from worker.triage import decide
+
+DELIVERIES_MOST = 5  # an entry that was with so many workers when they died is not given to another
+
+
+class TooManyFailures(Exception):
+    """Nothing succeeds any more: a fault of ours, not of the submissions."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a readable entry came from."""
+
+    source: str
+    fields: dict[bytes, bytes]
+    entry: StreamEntry
+
+
+@dataclass(slots=True)
+class Batch:
+    """Entries on their way into Postgres."""
+
+    origins: dict[UUID, _Origin] = field(default_factory=dict)
+    assessed: list[Assessed] = field(default_factory=list)
+    unfit: list[quarantine.Item] = field(default_factory=list)
+    failed: list[tuple[_Origin, Exception]] = field(default_factory=list)
+
+
+class Handler:
+    """`assess` and `keep` may run in different threads, each in one at a time."""
+
+    def __init__(self, engine: sa.Engine, scorer: Scorer, failure_limit: int) -> None:
+        self._engine, self._scorer, self._failure_limit = engine, scorer, failure_limit
+        self.surveys = Surveys(engine)
+        self._failures = 0  # unexpected ones in a row
+
+    def assess(self, deliveries: Sequence[Delivery]) -> Batch:
+        """Everything that can be decided before Postgres is asked; raises Later when the surveys cannot be read."""
+        batch = Batch()
+        for delivery in deliveries:
+            if delivery.deliveries > DELIVERIES_MOST:
+                detail = f"{delivery.deliveries - 1} workers ended while they held it"
+                batch.unfit.append(_item(delivery.source, delivery.fields, QuarantineReason.CRASHED, detail))
+                continue
+            try:
+                entry = parse_entry(delivery.fields)
+            except Invalid as error:
+                batch.unfit.append(_item(delivery.source, delivery.fields, QuarantineReason.INVALID, str(error)))
+            else:
+                batch.origins[entry.id] = _Origin(delivery.source, delivery.fields, entry)
+        surveys = self.surveys.get({origin.entry.survey for origin in batch.origins.values()})
+        known = []
+        for origin in batch.origins.values():
+            if origin.entry.survey in surveys:
+                known.append(origin)
+            else:
+                detail = f"no survey {origin.entry.survey!r}"
+                batch.unfit.append(_item_of(origin, QuarantineReason.UNKNOWN_SURVEY, detail))
+        try:
+            sentiments = self._scorer.score([origin.entry.comment for origin in known])
+        except Exception:  # noqa: BLE001 - whatever a text can cause must not stop the others
+            for origin in known:  # one of them is at fault: find it
+                try:
+                    [sentiment] = self._scorer.score([origin.entry.comment])
+                    batch.assessed.append(self._decided(origin, surveys, sentiment))
+                except Exception as error:  # noqa: BLE001
+                    batch.failed.append((origin, error))
+        else:
+            batch.assessed = [
+                self._decided(*pair) for pair in zip(known, [surveys] * len(known), sentiments, strict=True)
+            ]
+        return batch
+
+    def keep(self, batch: Batch) -> None:
+        """Bring a batch into Postgres. Raises Later when Postgres is away and TooManyFailures; both leave everything
+        to be delivered again."""
+        failed = batch.failed + self._store(batch, batch.assessed, batch.unfit)
+        if not failed:
+            if batch.assessed:
+                self._failures = 0
+            return
+        everything = len(failed) == len(batch.origins)
+        self._failures = self._failures + len(failed) if everything else 0
+        if self._failures >= self._failure_limit:
+            raise TooManyFailures(f"{self._failures} entries failed in a row, the last with: {_say(failed[-1][1])}")
+        with db.begin(self._engine) as connection:
+            quarantine.add(connection, [_failure(*failure) for failure in failed])
+        for origin, error in failed:
+            log.error("entry-failed", id=str(origin.entry.id), error=_say(error))
+        PROCESSED.labels("quarantined").inc(len(failed))
+
+    def replay(self) -> None:
+        """Try again what a person asked for. A row counts as quarantined until it is stored, in one transaction."""
+        with db.begin(self._engine) as connection:
+            for row in quarantine.claim_replays(connection, limit=100):
+                again = self.assess([Delivery.replayed(row.source, quarantine.as_fields(row.payload))])
+                items = [
+                    *again.unfit,
+                    *(_item_of(origin, QuarantineReason.FAILED, _say(e)) for origin, e in again.failed),
+                ]
+                try:
+                    with connection.begin_nested():
+                        self._write(connection, again, again.assessed, items)
+                except db.RETRYABLE:
+                    raise
+                except Exception as error:  # noqa: BLE001 - it goes back where it was, with its reason
+                    [origin] = again.origins.values()
+                    quarantine.add(connection, [_failure(origin, error)])
+                quarantine.resolve_if_stored(connection, row.id, next(iter(again.origins), None))
+
+    def _store(
+        self, batch: Batch, assessed: Sequence[Assessed], unfit: Sequence[quarantine.Item]
+    ) -> list[tuple[_Origin, Exception]]:
+        """Write in one transaction; when that fails for another reason than Postgres' absence, in halves, until what
+        fails stands alone. Returns it."""
+        if not assessed and not unfit:
+            return []
+        try:
+            with db.begin(self._engine) as connection:
+                counts = self._write(connection, batch, assessed, unfit)
+        except Later:
+            raise
+        except Exception as error:
+            if len(assessed) > 1:
+                middle = len(assessed) // 2
+                return self._store(batch, assessed[:middle], unfit) + self._store(batch, assessed[middle:], [])
+            if not assessed:
+                raise
+            if unfit:
+                return self._store(batch, [], unfit) + self._store(batch, assessed, [])
+            return [(batch.origins[assessed[0].entry.id], error)]
+        for outcome, count in counts.items():
+            PROCESSED.labels(outcome).inc(count)
+        return []
+
+    def _write(
+        self, connection: sa.Connection, batch: Batch, assessed: Sequence[Assessed], unfit: Sequence[quarantine.Item]
+    ) -> dict[str, int]:
+        """Everything about these on the caller's transaction; how many had which outcome."""
+        fresh, seconds = store(connection, assessed)
+        detail = "this client already answered this survey"
+        twice = [_item_of(batch.origins[item.entry.id], QuarantineReason.DUPLICATE, detail) for item in seconds]
+        quarantine.add(connection, [*unfit, *twice])
+        seen = len(assessed) - len(fresh) - len(seconds)
+        return {"stored": len(fresh), "quarantined": len(unfit) + len(twice), "seen-before": seen}
+
+    def _decided(self, origin: _Origin, surveys: dict[str, Survey], sentiment: Sentiment) -> Assessed:
+        survey = surveys[origin.entry.survey]
+        decision = decide(survey, origin.entry, sentiment)
+        return Assessed(origin.entry, survey, sentiment, decision, self._scorer.name)
+
+
+def _item(source: str, fields: dict[bytes, bytes], reason: QuarantineReason, detail: str) -> quarantine.Item:
+    return quarantine.Item(QuarantineKind.SUBMISSION, source, reason, detail, quarantine.as_text(fields))
+
+
+def _item_of(origin: _Origin, reason: QuarantineReason, detail: str) -> quarantine.Item:
+    payload = quarantine.as_text(origin.fields)
+    return quarantine.Item(QuarantineKind.SUBMISSION, origin.source, reason, detail, payload, origin.entry.id)
+
+
+def _failure(origin: _Origin, error: Exception) -> quarantine.Item:
+    return _item_of(origin, QuarantineReason.FAILED, _say(error))
+
+
+def _say(error: Exception) -> str:
+    """The error without the values it carries, which may be a customer's words."""
+    if isinstance(error, sa.exc.SQLAlchemyError):
+        return f"{type(error).__name__}: {db.first_line(error)}"
+    return type(error).__name__
