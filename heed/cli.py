@@ -109,7 +109,12 @@ def books(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False)
         console.print(table)
         for problem in taken.problems:
             console.print(problem, markup=False, soft_wrap=True)
-        console.print("The books balance." if taken.balanced else "The books do not balance.")
+        closed = {
+            True: "The books balance.",
+            False: "The books do not balance.",
+            None: "The books cannot be closed now.",
+        }
+        console.print(closed[taken.balanced])
     if not taken.balanced:
         raise typer.Exit(1)
 

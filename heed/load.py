@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from heed.contracts.submission import Email
 from heed.contracts.text import Name, OptionKey
-from heed.errors import Invalid
+from heed.errors import Invalid, Later
 from heed.lifecycle import Backoff
 
 TRIES = 12
@@ -109,7 +109,10 @@ def read(file: Path, column: str | None = None, limit: int | None = None) -> Row
 async def send(
     rows: Rows, address: str, api_key: str | None, *, rate: float | None, concurrency: int, done: Callable[[], None]
 ) -> Outcome:
-    """Post every row to `address`, at most `rate` a second and `concurrency` at once; `done` after each."""
+    """Post every row to `address`, at most `rate` a second and `concurrency` at once; `done` after each.
+
+    Raises Later when nothing is listening there to begin with.
+    """
     outcome = Outcome()
     run = secrets.token_hex(4)
     begun = time.monotonic()
@@ -126,6 +129,7 @@ async def send(
 
     # The environment's proxies are for the world outside; the site is asked where the settings say it is.
     async with httpx.AsyncClient(headers=headers, limits=limits, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+        await _reachable(client, address)
         client.cookies.jar.set_policy(
             DefaultCookiePolicy(allowed_domains=[])
         )  # a cookie would make all rows one client
@@ -134,6 +138,14 @@ async def send(
                 group.create_task(customer(client))
     outcome.elapsed = time.monotonic() - begun
     return outcome
+
+
+async def _reachable(client: httpx.AsyncClient, address: str) -> None:
+    site = httpx.URL(address).copy_with(path="/healthz")
+    try:
+        await client.get(site)
+    except httpx.ConnectError:
+        raise Later(f"nothing answers at {site.copy_with(path='/')}; is Heed running (make run)?") from None
 
 
 async def _post(client: httpx.AsyncClient, address: str, body: dict[str, Any], key: str, outcome: Outcome) -> None:
@@ -174,7 +186,7 @@ def _records(file: Path, text: str) -> Iterator[list[str]]:
     if kind in (".tsv", ".tab") or (kind != ".csv" and "\t" in text.partition("\n")[0]):
         # A line is a row, and quotes are the customer's own.
         return (line.removesuffix("\r").split("\t") for line in text.split("\n") if line.strip())
-    csv.field_size_limit(max(len(text), 1))
+    csv.field_size_limit(max(len(text), csv.field_size_limit()))  # of the whole process, so never lowered
     return (record for record in csv.reader(io.StringIO(text, newline="")) if record)
 
 

@@ -1,15 +1,30 @@
 """Logs and metrics: JSON lines on standard error, Prometheus metrics with every name in this one place.
 
-Guarantees: no log line carries a customer's words, address or a secret; submission ids are in `id`.
+Guarantees: no log line carries a customer's words, address or a secret; submission ids are in `id`; a log that cannot
+be written (its disk is full) fails nothing.
 """
 
+import contextlib
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class _Output:
+    """Standard error as structlog writes to it."""
+
+    def write(self, line: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(line)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure(service: str, level: str = "info") -> None:
@@ -23,7 +38,7 @@ def configure(service: str, level: str = "info") -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Output())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

@@ -3,11 +3,10 @@
 import asyncio
 import os
 
-from rich.console import Console
-
+from heed.errors import HeedError
 from heed.links import make_login_token
-from heed.settings import load
-from local.display import Display, Facts
+from heed.settings import Settings, load
+from local.display import Display, Facts, Terminal
 from local.home import Home
 from local.stack import Stack, build
 from local.supervisor import Supervisor
@@ -17,6 +16,13 @@ from local.watcher import stop_leftovers
 def up() -> None:
     """Start the whole system on this machine; Ctrl-C stops it."""
     settings = load()
+    try:
+        _run(settings)
+    except OSError as error:
+        raise HeedError(f"Heed cannot run from {settings.home}: {error}") from error
+
+
+def _run(settings: Settings) -> None:
     home = Home(settings.home)
     lock = home.lock()
     stop_leftovers(home)
@@ -24,7 +30,7 @@ def up() -> None:
     # A password that somebody chose stays theirs: only what was made or chosen here is written down.
     own = {"HEED_ADMIN_PASSWORD"} if os.environ.get("HEED_ADMIN_PASSWORD") else set()
     home.running({name: value for name, value in stack.environment.items() if name not in own})
-    display = Display(Console(highlight=False), [part.name for part in stack.parts], lambda: _facts(stack, home, own))
+    display = Display(Terminal(highlight=False), [part.name for part in stack.parts], lambda: _facts(stack, home, own))
     with display.showing():
         asyncio.run(Supervisor(stack.parts, home, stack.environment, display).run(lock))
     display.say("Heed has stopped; its data is kept.")

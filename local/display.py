@@ -23,6 +23,15 @@ class Facts:
     login: str
 
 
+class Terminal(Console):
+    """Where people read. When nobody does any more (the pipe is closed), rich would end the program."""
+
+    def on_broken_pipe(self) -> None:
+        """Be quiet from now on."""
+        with contextlib.suppress(SystemExit):
+            super().on_broken_pipe()
+
+
 class Display:
     """Tells the person at the terminal what happens (local.supervisor.Report)."""
 

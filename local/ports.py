@@ -40,11 +40,16 @@ def choose(count: int) -> list[int]:
     raise HeedError("There are no free ports left on this machine.")
 
 
+def reached_at(bind: str) -> str:
+    """Where this machine itself reaches what listens on `bind`."""
+    return "127.0.0.1" if bind == "0.0.0.0" else bind  # noqa: S104 - compared
+
+
 def _free(bind: str, port: int) -> bool:
     # Some systems let one listen on 127.0.0.1 beside somebody who listens on every address, so ask first.
     with socket.socket() as probe:
         probe.settimeout(0.5)
-        if probe.connect_ex(("127.0.0.1" if bind in ("", "0.0.0.0") else bind, port)) == 0:  # noqa: S104 - compared
+        if probe.connect_ex((reached_at(bind), port)) == 0:
             return False
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -5,6 +5,7 @@ Guarantees: a cluster is there whole or not at all, wherever its making was inte
 Run as `python -m local.postgres FOLDER`: makes the cluster if there is none, then becomes the server.
 """
 
+import contextlib
 import hashlib
 import os
 import pwd
@@ -69,17 +70,14 @@ def prepare(folder: Path) -> None:
 def ready(folder: Path) -> bool:
     """Whether the server takes connections; the database `heed` exists afterwards."""
     try:
-        connection = psycopg2.connect(url(folder, "postgres"), connect_timeout=2)
-    except psycopg2.OperationalError:
+        with contextlib.closing(psycopg2.connect(url(folder, "postgres"), connect_timeout=2)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'heed'")
+                if cursor.fetchone() is None:
+                    cursor.execute("CREATE DATABASE heed")
+    except psycopg2.Error:  # not there yet, or gone again in the middle
         return False
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'heed'")
-            if cursor.fetchone() is None:
-                cursor.execute("CREATE DATABASE heed")
-    finally:
-        connection.close()
     return True
 
 

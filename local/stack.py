@@ -37,13 +37,14 @@ def build(settings: Settings, home: Home, given: Mapping[str, str]) -> Stack:
     if sandbox:
         known["HEED_SANDBOX_PORT"] = settings.sandbox_port
     ports.check(known, settings.bind)
+    host = ports.reached_at(settings.bind)
     redis_port, aws_port, *ops_ports = ports.choose(5)
     ops = dict(zip(("worker", "relay", "ticketing"), ops_ports, strict=True))
 
     environment = {
         "HEED_HOME": str(home.path),
-        "HEED_FEEDBACK_URL": f"http://127.0.0.1:{settings.feedback_port}",
-        "HEED_RESULTS_URL": f"http://127.0.0.1:{settings.results_port}",
+        "HEED_FEEDBACK_URL": f"http://{host}:{settings.feedback_port}",
+        "HEED_RESULTS_URL": f"http://{host}:{settings.results_port}",
         **{variable: str(port) for variable, port in known.items()},
         **home.secrets(given),
     }
@@ -55,12 +56,13 @@ def build(settings: Settings, home: Home, given: Mapping[str, str]) -> Stack:
         environment["HEED_AWS_ENDPOINT"] = f"http://127.0.0.1:{aws_port}"
     if sandbox:
         environment |= {
-            "HEED_ZENDESK_URL": f"http://127.0.0.1:{settings.sandbox_port}",
+            "HEED_ZENDESK_URL": f"http://{host}:{settings.sandbox_port}",
             "HEED_ZENDESK_TOKEN": "sandbox",
             "HEED_ZENDESK_POLL_SECONDS": "2",
-            "HEED_SANDBOX_WEBHOOK_URL": f"http://127.0.0.1:{ops['ticketing']}/webhook",
+            "HEED_SANDBOX_WEBHOOK_URL": f"http://{host}:{ops['ticketing']}/webhook",
         }
     environment |= {name: given[name] for name in environment if given.get(name) and name != "HEED_HOME"}
+    environment |= _beside_proxies(given, host)
 
     parts = []
     if valkey:
@@ -70,21 +72,21 @@ def build(settings: Settings, home: Home, given: Mapping[str, str]) -> Stack:
     if aws:
         parts.append(_service("aws", "local.aws", f"http://127.0.0.1:{aws_port}/moto-api/"))
     if sandbox:
-        parts.append(_site("sandbox", "local.sandbox", settings.sandbox_port))
+        parts.append(_site("sandbox", "local.sandbox", host, settings.sandbox_port))
     parts += [
-        _site("feedback", "api.feedback", settings.feedback_port, "valkey"),
+        _site("feedback", "api.feedback", host, settings.feedback_port, "valkey"),
         Part(name="migrate", command=_python("heed", "migrate"), ready=None, needs=("postgres",)),
-        _site("results", "api.results", settings.results_port, "migrate"),
-        _loop("worker", "worker", ops["worker"], "valkey", "migrate"),
-        _loop("relay", "worker.relay", ops["relay"], "migrate", "aws"),
-        _loop("ticketing", "ticketing", ops["ticketing"], "migrate", "aws", "sandbox"),
+        _site("results", "api.results", host, settings.results_port, "migrate"),
+        _loop("worker", "worker", host, ops["worker"], "valkey", "migrate"),
+        _loop("relay", "worker.relay", host, ops["relay"], "migrate", "aws"),
+        _loop("ticketing", "ticketing", host, ops["ticketing"], "migrate", "aws", "sandbox"),
     ]
     return Stack(_without_strangers(parts), environment)
 
 
 def _valkey(home: Home, port: int) -> Part:
     async def ready() -> bool:
-        return (await _ask(port, b"PING\r\n")).startswith(b"+PONG")
+        return (await _ask("127.0.0.1", port, b"PING\r\n")).startswith(b"+PONG")
 
     command = [*_python("local.valkey"), str(home.path / "valkey"), str(port)]
     return Part(name="valkey", command=command, ready=ready)
@@ -101,20 +103,22 @@ def _postgres(home: Home) -> Part:
     return Part(name="postgres", command=command, ready=ready, stop_signal=signal.SIGINT)
 
 
-def _site(name: str, module: str, port: int, *needs: str) -> Part:
-    return _service(name, module, f"http://127.0.0.1:{port}/readyz", *needs)
+def _site(name: str, module: str, host: str, port: int, *needs: str) -> Part:
+    return _service(name, module, f"http://{host}:{port}/readyz", *needs)
 
 
-def _loop(name: str, module: str, port: int, *needs: str) -> Part:
-    return _service(name, module, f"http://127.0.0.1:{port}/readyz", *needs, environment={"HEED_OPS_PORT": str(port)})
+def _loop(name: str, module: str, host: str, port: int, *needs: str) -> Part:
+    return _service(name, module, f"http://{host}:{port}/readyz", *needs, environment={"HEED_OPS_PORT": str(port)})
 
 
 def _service(name: str, module: str, readiness: str, *needs: str, environment: Mapping[str, str] | None = None) -> Part:
     address, _, path = readiness.removeprefix("http://").partition("/")
-    port = int(address.rpartition(":")[2])
+    host, _, port = address.rpartition(":")
 
     async def ready() -> bool:
-        answer = await _ask(port, f"GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+        answer = await _ask(
+            host, int(port), f"GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode()
+        )
         return answer.split(b" ")[1:2] == [b"200"]
 
     return Part(
@@ -137,11 +141,19 @@ def _without_strangers(parts: list[Part]) -> list[Part]:
     return [replace(part, needs=tuple(need for need in part.needs if need in names)) for part in parts]
 
 
-async def _ask(port: int, question: bytes) -> bytes:
-    """The first line that a loopback port answers; nothing when it does not."""
+def _beside_proxies(given: Mapping[str, str], host: str) -> dict[str, str]:
+    """The parts reach each other directly, whatever proxy leads out of here."""
+    names = given.get("no_proxy") or given.get("NO_PROXY") or ""
+    if names != "*":
+        names = ",".join(dict.fromkeys(filter(None, (names, "127.0.0.1", host))))
+    return {"no_proxy": names, "NO_PROXY": names}
+
+
+async def _ask(host: str, port: int, question: bytes) -> bytes:
+    """The first line that comes back; nothing when nobody answers."""
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(question)
                 return await reader.readline()

@@ -4,6 +4,7 @@ Guarantees: a message is deleted when its work is committed, never before; what 
 pause; a stop finishes the work in hand (for GRACE_SECONDS; what hangs longer is taken up again after its lease).
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -82,7 +83,8 @@ class Consumer:
             try:
                 work()
             except Exception as error:  # noqa: BLE001 - a worker outlives whatever its work raises
-                log.error("unexpected", error=type(error).__name__)
+                with contextlib.suppress(OSError):  # such as the log being on a disk that is full
+                    log.error("unexpected", error=type(error).__name__)
             with self._changed:
                 self._busy -= 1
                 self._changed.notify_all()

@@ -38,7 +38,9 @@ class Changes:
 
 
 class Desk(Protocol):
-    """What ticketing needs of a desk."""
+    """What ticketing needs of a desk. `name` tells it from others: a cursor of one means nothing to another."""
+
+    name: str
 
     def check(self) -> None:
         """Ask whether the desk works at all; changes nothing."""
@@ -58,6 +60,8 @@ class Desk(Protocol):
 
 class ConsoleDesk:
     """A desk that only logs. Its numbers come from the submission's id, so a retry opens nothing new."""
+
+    name = "console"
 
     def check(self) -> None:
         """It always works."""

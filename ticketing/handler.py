@@ -25,8 +25,6 @@ from ticketing.desk import Desk
 # Longer than the desk's time limits between two entries (ticketing.zendesk.MOST_SECONDS), with room for Postgres. A
 # consumer that dies keeps its tickets waiting no longer than this.
 LEASE_SECONDS = 60.0
-# Zendesk keeps an idempotency key for two hours; from here on a ticket is looked for before one is made.
-KEY_SECONDS = 6_600.0
 
 
 class Outcome(StrEnum):
@@ -92,21 +90,20 @@ class Handler:
         lost = Handled(Outcome.BUSY, LEASE_SECONDS)
         desk_id = held.desk_id
         if desk_id is None:
-            look_first = held.attempt > 1 and held.age > KEY_SECONDS
             try:
                 desk_id = self._desk.open(
-                    text.request(answer, self._anonymous), idempotency_key=f"heed-{answer.id}", look_first=look_first
+                    text.request(answer, self._anonymous),
+                    idempotency_key=f"heed-{answer.id}",
+                    # How long ago an earlier attempt was, and so whether its key still holds, no clock tells for sure.
+                    look_first=held.attempt > 1,
                 )
             except Refused as error:
                 log.warning("ticket refused", id=str(answer.id))
                 with begin(self._engine) as connection:
                     return Handled(Outcome.REFUSED) if ledger.failed(connection, held, str(error)) else lost
-            try:
-                with begin(self._engine) as connection:
-                    if not ledger.created(connection, held, desk_id):
-                        return lost
-            except sa.exc.IntegrityError as error:
-                raise Later(f"ticket {desk_id} is another submission's already") from error
+            with begin(self._engine) as connection:
+                if not ledger.created(connection, held, desk_id):
+                    return lost
         try:
             # Only an earlier attempt can have added the note.
             self._desk.annotate(

@@ -92,7 +92,7 @@ class Queue:
             if self._url is None:
                 self._url = self._sqs.get_queue_url(QueueName=self._name)["QueueUrl"]
             yield self._url
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, KeyError) as error:
             self._url = None
             raise Later(_sentence(error)) from error
 
@@ -102,7 +102,9 @@ def _message(found: dict[str, Any]) -> Message:
     return Message(found["MessageId"], found["ReceiptHandle"], found["Body"], receives)
 
 
-def _sentence(error: ClientError | BotoCoreError) -> str:
+def _sentence(error: ClientError | BotoCoreError | KeyError) -> str:
     if isinstance(error, ClientError):
         return f"SQS says {error.response.get('Error', {}).get('Code', 'no')}"
+    if isinstance(error, KeyError):  # a proxy's page with status 200, say
+        return f"SQS gave a surprising answer, without {error}"
     return f"SQS cannot be reached: {type(error).__name__}"

@@ -17,7 +17,6 @@ from heed.lifecycle import Stop
 from heed.telemetry import log
 from ticketing.desk import Desk
 
-CURSOR = "desk"
 _LOCK = 0x4465736B  # "Desk"
 # The export does not take a start within the last minute.
 _MARGIN = timedelta(minutes=5)
@@ -40,28 +39,32 @@ def reconcile(engine: sa.Engine, desk: Desk) -> bool:
     with begin(engine) as connection:
         if not connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))).scalar_one():
             return False
-        since = _position(connection)
+        since = _position(connection, desk)
         changes = desk.changes(since)
         ledger.seen(connection, changes.reports)
         if changes.cursor is None or changes.cursor == since:
             return False
-        _save(connection, changes.cursor)
+        _save(connection, desk, changes.cursor)
         return changes.more
 
 
-def _position(connection: sa.Connection) -> str | datetime:
-    saved = connection.execute(sa.select(cursors.c.position).where(cursors.c.name == CURSOR)).first()
+def _position(connection: sa.Connection, desk: Desk) -> str | datetime:
+    saved = connection.execute(sa.select(cursors.c.position).where(cursors.c.name == _name(desk))).first()
     if saved is not None:
         return str(saved.position)
     first: datetime | None = connection.execute(sa.select(sa.func.min(tickets.c.created_at))).scalar_one()
     return (first or datetime.now(UTC)) - _MARGIN
 
 
-def _save(connection: sa.Connection, cursor: str) -> None:
-    statement = insert(cursors).values(name=CURSOR, position=cursor)
+def _save(connection: sa.Connection, desk: Desk, cursor: str) -> None:
+    statement = insert(cursors).values(name=_name(desk), position=cursor)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["name"],
             set_={"position": statement.excluded.position, "updated_at": sa.func.now()},
         )
     )
+
+
+def _name(desk: Desk) -> str:
+    return f"desk {desk.name}"

@@ -47,6 +47,7 @@ class ZendeskDesk:
             self._url = f"https://{settings.need('zendesk_subdomain')}.zendesk.com"
         else:
             self._url = str(settings.zendesk_url).rstrip("/")
+        self.name = self._url
         self._login = (f"{settings.zendesk_email}/token", settings.need("zendesk_token"))
         self._own = threading.local()
 

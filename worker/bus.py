@@ -53,7 +53,7 @@ class Bus:
             answer = self._client.put_events(Entries=entries)
         except (BotoCoreError, ClientError) as error:
             raise Later(f"EventBridge: {error}") from error
-        results = answer["Entries"]
+        results = answer.get("Entries", ())  # a proxy's page with status 200 has none
         if len(results) != len(events):
             raise Later(f"EventBridge answered for {len(results)} of {len(events)} events")
         return [

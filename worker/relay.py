@@ -89,6 +89,9 @@ def watch_books(engine: sa.Engine, queue: Queue, stop: Stop) -> None:
         except Later as error:
             log.warning("books-not-taken", reason=str(error))
             continue
+        except Exception as error:  # noqa: BLE001 - this thread ends with the process, not before
+            log.error("books-not-taken", reason=type(error).__name__)
+            continue
         BOOKS_IMBALANCE.set(taken.imbalance)
         if taken.balanced is False:
             log.error("books-imbalance", problems=taken.problems)

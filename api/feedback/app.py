@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
             submission = Submission.model_validate_json(await request.body())
         except ValidationError as error:
             raise invalid(error) from None
-        key = request.headers.get("idempotency-key", "")
+        key = request.headers.get("idempotency-key")
         try:
             taken = await desk.take(request, survey, submission, key=key, source="api")
         except AlreadyVoted as error:
@@ -68,11 +68,11 @@ def create_app(settings: Settings) -> FastAPI:
 
     # A plain route: FastAPI would parse and validate the body a second time, at half the site's rate.
     app.add_route(PATH, submit, methods=["POST"])
+    fastapi_problems.install(app)
     pages.add(app, desk)
     ping = Queue.connect(settings)
     app.router.routes.extend(health.routes(ready={"redis": ping.check}))
     app.mount("/static", Static(FRONTEND / "feedback" / "static", FRONTEND / "shared"))
-    fastapi_problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
     complete(app)

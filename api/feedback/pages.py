@@ -12,11 +12,13 @@ from fastapi import FastAPI, Request
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from api.feedback.submit import COOKIE, AlreadyVoted, Desk, cookie, keep, received_text
 from heed.contracts import DEFAULT_SURVEY, Submission, Survey
 from heed.contracts.text import COMMENT_MAX, EMAIL_MAX, NAME_MAX
+from heed.web import fastapi_problems
 from heed.web.problems import Problem, field_errors
 from heed.web.static import FRONTEND
 
@@ -53,11 +55,12 @@ def add(app: FastAPI, desk: Desk) -> None:
 
     def sorry(problem: Problem) -> Response:
         title = TITLES.get(problem.status, "That did not work")
-        return render("problem.html", problem.status, problem.headers, title=title, detail=problem.detail)
+        sent = problem.status != 404  # something was written, and is still where the back button leads
+        return render("problem.html", problem.status, problem.headers, title=title, detail=problem.detail, sent=sent)
 
-    async def show(request: Request, slug: str) -> Response:
+    async def show(request: Request) -> Response:
         try:
-            survey = await desk.survey(slug)
+            survey = await desk.survey(request.path_params.get("slug", DEFAULT_SURVEY.slug))
         except Problem as problem:
             return sorry(problem)
         vote = request.query_params.get("vote", "")
@@ -67,18 +70,9 @@ def add(app: FastAPI, desk: Desk) -> None:
             response.headers.update(keep(request, desk.tokens.client_token(desk.tokens.new_client())))
         return response
 
-    @app.get("/", include_in_schema=False)
-    async def home(request: Request) -> Response:
-        return await show(request, DEFAULT_SURVEY.slug)
-
-    @app.get("/s/{slug}", include_in_schema=False)
-    async def show_survey(request: Request, slug: str) -> Response:
-        return await show(request, slug)
-
-    @app.post("/s/{slug}", include_in_schema=False)
-    async def submit_form(request: Request, slug: str) -> Response:
+    async def submit(request: Request) -> Response:
         try:
-            survey = await desk.survey(slug)
+            survey = await desk.survey(request.path_params["slug"])
             given = await _given(request)
             try:
                 submission = _submission(given)
@@ -86,7 +80,7 @@ def add(app: FastAPI, desk: Desk) -> None:
                 found = field_errors(error.errors(include_input=False, include_url=False, include_context=False))
                 return form(survey, given, [_for_people(each) for each in found], 422)
             try:
-                taken = await desk.take(request, survey, submission, key=given.get("key", ""), source="form")
+                taken = await desk.take(request, survey, submission, key=given.get("key") or None, source="form")
             except Problem as problem:
                 if problem.status != 422:
                     raise
@@ -104,13 +98,23 @@ def add(app: FastAPI, desk: Desk) -> None:
         # The answer has an address of its own, so that reloading it sends nothing again.
         return RedirectResponse(f"/r/{desk.tokens.receipt_token(taken.id)}", 303, cookie(request, taken))
 
-    @app.get("/r/{token}", include_in_schema=False)
-    async def receipt(token: str) -> Response:
-        submission_id = desk.tokens.read_receipt(token)
+    async def receipt(request: Request) -> Response:
+        submission_id = desk.tokens.read_receipt(request.path_params["token"])
         if submission_id is None:
             return sorry(Problem(404, "This receipt's address is not complete. Please copy the whole link."))
         headers = {"X-Robots-Tag": "noindex"}
         return render("receipt.html", headers=headers, id=submission_id, received=received_text(submission_id))
+
+    async def nothing(request: Request, error: Exception) -> Response:
+        problem = fastapi_problems.as_problem(error)
+        person = "text/html" in request.headers.get("accept", "")
+        return sorry(problem) if person and problem.status == 404 else problem.response()
+
+    app.add_route("/", show, methods=["GET"], include_in_schema=False)
+    app.add_route("/s/{slug}", show, methods=["GET"], include_in_schema=False)
+    app.add_route("/s/{slug}", submit, methods=["POST"], include_in_schema=False)
+    app.add_route("/r/{token}", receipt, methods=["GET"], include_in_schema=False)
+    app.add_exception_handler(HTTPException, nothing)
 
 
 async def _given(request: Request) -> dict[str, str]:

@@ -61,14 +61,20 @@ class Desk:
         return survey
 
     async def take(
-        self, request: Request, survey: Survey, submission: Submission, *, key: str, source: Literal["form", "api"]
+        self,
+        request: Request,
+        survey: Survey,
+        submission: Submission,
+        *,
+        key: str | None,
+        source: Literal["form", "api"],
     ) -> Taken:
-        """Admit `submission`; raises AlreadyVoted or Problem."""
+        """Admit `submission`, repeatable by its idempotency `key`; raises AlreadyVoted or Problem."""
         _fits(survey, submission)
         trusted = self._trusted(request)
-        if len(key) > 255 or not _PRINTABLE.issuperset(key):
+        if key is not None and not (0 < len(key) <= 255 and _PRINTABLE.issuperset(key)):
             raise Problem(422, "The idempotency key must be 1 to 255 printable ASCII characters.", kind="invalid")
-        digest = digest_of(key, survey.slug, submission.model_dump_json()) if key else ""
+        digest = digest_of(key, survey.slug, submission.model_dump_json()) if key is not None else ""
         client, known = self._client(request, digest, trusted)
         entry = StreamEntry(
             id=new_id(),

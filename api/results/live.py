@@ -165,10 +165,10 @@ class Live:
 
     def _heard(self, connection: PsycopgConnection | None, seconds: float) -> set[str]:
         """Wait up to `seconds`, or for news: the surveys that changed or that somebody has begun to watch."""
-        sources: list[socket.socket | PsycopgConnection] = (
-            [self._ear] if connection is None else [self._ear, connection]
-        )
-        select.select(sources, [], [], seconds)
+        poll = select.poll()  # select would refuse files numbered past 1,023, and each viewer is a file
+        for source in (self._ear, connection) if connection is not None else (self._ear,):
+            poll.register(source, select.POLLIN)
+        poll.poll(seconds * 1000)
         due: set[str] = set()
         with suppress(BlockingIOError):
             while self._ear.recv(4096):

@@ -33,7 +33,10 @@ def load(engine: sa.Engine, answers: Answers, survey: str) -> Push:
 
 
 class RecentBooks:
-    """The books, taken at most every BOOKS_SECONDS, however many pages show them."""
+    """The books, taken at most every BOOKS_SECONDS, however many pages show them.
+
+    While they are taken, which is long when Redis hangs, the others get the last ones instead of each holding a thread.
+    """
 
     def __init__(self, engine: sa.Engine, queue: Queue) -> None:
         self._engine, self._queue = engine, queue
@@ -43,11 +46,17 @@ class RecentBooks:
 
     def read(self) -> Books:
         """The books; raises `Later` when Postgres is away."""
-        with self._lock:
+        last = self._taken
+        if not self._lock.acquire(blocking=last is None):
+            assert last is not None
+            return last
+        try:
             if self._taken is None or time.monotonic() > self._until:
                 self._taken = books.take(self._engine, self._queue)
                 self._until = time.monotonic() + BOOKS_SECONDS
             return self._taken
+        finally:
+            self._lock.release()
 
 
 def router(engine: sa.Engine, answers: Answers, recent: RecentBooks, live: Live) -> APIRouter:
@@ -80,7 +89,11 @@ def router(engine: sa.Engine, answers: Answers, recent: RecentBooks, live: Live)
             await run_in_threadpool(found, slug)
         return Stream(live, slug)
 
-    @routes.get("/feedback", response_model=Page)
+    @routes.get(
+        "/feedback",
+        response_model=Page,
+        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    )
     def feedback(listing: Annotated[Listing, Query()]) -> Page | Response:
         """Answers that fit, newest first, in parts or as a file."""
         if listing.format == "csv":

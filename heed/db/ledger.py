@@ -25,14 +25,13 @@ _SOLVED = ("solved", "closed")
 @dataclass(frozen=True, slots=True)
 class Taken:
     """The lease is ours. `attempt` counts from 1 and is the lease's fencing number; `desk_id` is set when the ticket
-    is known to exist; `age` is the seconds since the first attempt, by the database's clock.
+    is known to exist.
     """
 
     feedback_id: UUID
     survey: str
     state: TicketState
     attempt: int
-    age: float
     desk_id: int | None
     lease_seconds: float
 
@@ -58,6 +57,8 @@ Report = tuple[UUID, int, str]
 def take(connection: sa.Connection, feedback_id: UUID, survey: str, lease_seconds: float) -> Taken | Busy | Done:
     """Begin (or carry on) the ticket of this submission; commit before calling the desk."""
     lease = sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, lease_seconds)
+    # Further away than any lease that was given: the clock was put back since.
+    longest = sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, 2 * lease_seconds)
     taken = connection.execute(
         insert(tickets)
         .values(
@@ -71,12 +72,11 @@ def take(connection: sa.Connection, feedback_id: UUID, survey: str, lease_second
             index_elements=["feedback_id"],
             set_={"attempts": tickets.c.attempts + 1, "leased_until": lease, "updated_at": sa.func.now()},
             where=tickets.c.state.in_(_WORKABLE)
-            & (tickets.c.leased_until.is_(None) | (tickets.c.leased_until < sa.func.now())),
+            & (tickets.c.leased_until.is_(None) | ~tickets.c.leased_until.between(sa.func.now(), longest)),
         )
         .returning(
             tickets.c.state,
             tickets.c.attempts,
-            sa.func.extract("epoch", sa.func.now() - tickets.c.first_attempt_at).label("age"),
             tickets.c.desk_id,
             sa.literal_column("xmax = 0").label("inserted"),
         )
@@ -86,7 +86,7 @@ def take(connection: sa.Connection, feedback_id: UUID, survey: str, lease_second
             _count(connection, {(survey, TicketState.ATTEMPTING): 1})
             changed(connection, survey)
         state = TicketState(taken.state)
-        return Taken(feedback_id, survey, state, taken.attempts, float(taken.age), taken.desk_id, lease_seconds)
+        return Taken(feedback_id, survey, state, taken.attempts, taken.desk_id, lease_seconds)
     left = sa.func.extract("epoch", tickets.c.leased_until - sa.func.now())
     row = connection.execute(sa.select(tickets.c.state, left).where(tickets.c.feedback_id == feedback_id)).one()
     if row.state in TERMINAL:

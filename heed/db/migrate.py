@@ -9,6 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from sqlalchemy.dialects.postgresql import insert
 
 from heed.contracts import DEFAULT_SURVEY
@@ -25,16 +26,21 @@ def _config() -> Config:
 
 
 def migrate(engine: sa.Engine) -> str:
-    """Upgrade to the head and create the default survey; the revision reached."""
+    """Upgrade to the head, unless a newer version of Heed has been there already, and create the default survey; the
+    revision reached.
+    """
     with engine.begin() as connection:
         connection.execute(sa.text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, HEAD)
+        revision = MigrationContext.configure(connection).get_current_revision()
+        if revision is None or revision < HEAD:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, HEAD)
+            revision = HEAD
         connection.execute(
             insert(surveys)
             .values(slug=DEFAULT_SURVEY.slug, definition=DEFAULT_SURVEY.model_dump(mode="json"))
             .on_conflict_do_nothing()
         )
-    return HEAD
+    return revision

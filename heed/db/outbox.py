@@ -32,6 +32,9 @@ def add(connection: sa.Connection, events: Sequence[NegativeFeedback]) -> None:
 
 def claim(connection: sa.Connection, limit: int) -> list[tuple[UUID, dict[str, Any], int]]:
     """Take due events for LEASE_SECONDS: (id, event, how often it was published). Several relays share the work."""
+    # Later than any pause: the clock was put back since.
+    too_late = outbox.c.due_at > sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, 2 * MOST_SECONDS)
+    connection.execute(sa.update(outbox).where(too_late).values(due_at=sa.func.now()))
     due = (
         sa.select(outbox.c.feedback_id)
         .where(outbox.c.due_at <= sa.func.now())

@@ -97,7 +97,7 @@ tickets = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("first_attempt_at", Timestamp, nullable=False),
     sa.Column("leased_until", Timestamp),  # while one consumer works on it, no other does
-    sa.Column("desk_id", sa.BigInteger, unique=True),  # the ticket's number at the desk
+    sa.Column("desk_id", sa.BigInteger),  # the ticket's number at the desk; another desk begins at 1 again
     sa.Column("desk_status", sa.Text),  # new, open, pending, hold, solved, closed
     sa.Column("last_error", sa.Text),
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),

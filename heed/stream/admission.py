@@ -16,7 +16,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from heed.contracts import StreamEntry
 from heed.contracts.entry import VERSION
@@ -150,13 +150,13 @@ class _Lane:
                 ADMISSION_BATCH.observe(len(batch))
                 try:
                     answers = await self._call([item for item, _ in batch])
-                except (RedisError, OSError) as error:
+                except Exception as error:  # noqa: BLE001 - whatever it is, nobody may be left waiting for an answer
                     # Those still waiting would meet the same: tell all of them now rather than one time-out each.
                     batch, self._waiting = batch + self._waiting, []
-                    log.warning("admission-failed", error=f"{type(error).__name__}: {error}", waiting=len(batch))
                     for _, future in batch:
                         if not future.done():
                             future.set_exception(Later("the queue does not take submissions now", retry_after=2))
+                    log.warning("admission-failed", error=f"{type(error).__name__}: {error}", waiting=len(batch))
                 else:
                     for (_, future), answer in zip(batch, answers, strict=True):
                         if not future.done():

@@ -59,6 +59,8 @@ class BodyLimit:
         except Problem as problem:
             await self._refuse(problem, scope, receive, send)
             return
+        if whole["type"] == "http.disconnect":  # nobody is there to answer, and nothing is wrong with the site
+            return
         waiting: list[Message] = [whole]
 
         async def replay() -> Message:

@@ -90,19 +90,20 @@ def test_from_nothing_to_the_first_answers(page: Page, engine: sa.Engine) -> Non
 
 
 def test_one_answer_and_back(page: Page, engine: sa.Engine) -> None:
-    contact = Contact(name="Ann", email="ann@example.com", reply=True)
+    turning = "\u202eAnn"  # what follows reads from right to left, if nothing keeps it in its place
+    contact = Contact(name=turning, email="ann@example.com", reply=True)
     answer(engine, "Nobody answers.", vote="bad", label=Label.NEGATIVE, p_negative=0.9, contact=contact)
     log_in(page)
     page.get_by_role("link", name="Details").click()
     expect(page.get_by_role("heading", name="One answer")).to_be_visible()
     for words in (
         "Nobody answers.",
-        "Ann, ann@example.com",
         "the words read negative; the chosen option counts as unhappy; the customer asks to be contacted",
         "90 % likely",
         "Ticket waiting",
     ):
         expect(page.get_by_text(words)).to_be_visible()
+    expect(page.locator("bdi")).to_have_text([turning, "ann@example.com"])
     page.get_by_role("link", name="All results").click()
     expect(page.get_by_role("status")).to_have_text("live")
     page.get_by_role("button", name="Log out").click()
@@ -143,6 +144,13 @@ def test_the_database_goes_and_comes_back(page: Page, engine: sa.Engine) -> None
     expect(page.get_by_text("Back again.")).to_be_visible(timeout=10_000)
     expect(page.get_by_role("status")).to_have_text("live")
     expect(page.get_by_text("The database cannot be reached")).to_be_hidden()
+
+
+def test_shares_are_not_rounded_to_none_or_all(page: Page) -> None:
+    log_in(page)
+    shown = """import("/static/dom.js").then(({ figure }) =>
+      [0, 1, 5, 500, 996, 1000].map((number) => figure("", number, 1000).textContent.split("· ")[1]))"""
+    assert page.evaluate(shown) == ["0 %", "< 1 %", "1 %", "50 %", "> 99 %", "100 %"]
 
 
 def test_small_screen_and_keyboard(page: Page, engine: sa.Engine) -> None:

@@ -1,5 +1,6 @@
 """The `heed` command as a person runs it: files loaded through the real feedback site, books, replay, clear errors."""
 
+import csv
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 import sqlalchemy as sa
-from conftest import Served
+from conftest import Served, free_port
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -145,6 +146,14 @@ def test_contacts_are_sent(tmp_path: Path) -> None:
     ]
 
 
+def test_reading_leaves_others_their_csv(tmp_path: Path) -> None:
+    file = tmp_path / "short.csv"
+    file.write_text("comment\nhello\n", encoding="utf-8")
+    before = csv.field_size_limit()
+    assert load.read(file).bodies == [{"comment": "hello"}]
+    assert csv.field_size_limit() == before
+
+
 def test_books_and_their_exit_code(
     settings: Settings, serve: Callable[[Any], Served], heed: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -159,6 +168,10 @@ def test_books_and_their_exit_code(
     lost = heed("books")
     assert lost.returncode == 1
     assert "1 accepted submission(s) are neither queued nor stored" in lost.stdout
+    assert "The books do not balance." in lost.stdout
+    unknown = heed("books", HEED_REDIS_URL="redis://127.0.0.1:1/0")
+    assert unknown.returncode == 1
+    assert "The books cannot be closed now." in unknown.stdout
 
 
 def test_replay(engine: sa.Engine, heed: Callable[..., subprocess.CompletedProcess[str]]) -> None:
@@ -184,6 +197,13 @@ def test_what_is_away_is_one_clear_line(heed: Callable[..., subprocess.Completed
     assert wrong.returncode == 2
     assert "HEED_PARTITIONS" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+def test_loading_without_a_site_says_so_at_once(heed: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    loaded = heed("load", COMMENTS, HEED_FEEDBACK_PORT=str(free_port()))
+    assert loaded.returncode == 1
+    assert "is Heed running (make run)?" in loaded.stderr
+    assert "Traceback" not in loaded.stderr
 
 
 def test_migrate(engine: sa.Engine, heed: Callable[..., subprocess.CompletedProcess[str]]) -> None:

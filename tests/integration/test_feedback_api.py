@@ -1,7 +1,9 @@
 """The public API over HTTP, against a real queue: what is taken is queued once, everything else gets a clear answer."""
 
+import asyncio
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +15,9 @@ import redis
 from conftest import API_KEY, Served
 
 from api.feedback.app import create_app
+from api.feedback.surveys import Surveys
 from heed.settings import Settings
+from heed.stream.admission import connect
 from heed.stream.queue import Queue
 
 URL = "/api/v1/surveys/default/feedback"
@@ -125,6 +129,7 @@ def test_other_refusals(http: httpx.Client, queue: Queue) -> None:
     assert http.post(URL, data={"vote": "good"}).status_code == 415
     assert post(http, {"vote": "good"}, X_Heed_Client="forged").status_code == 422
     assert post(http, {"vote": "good"}, Idempotency_Key="k" * 256).status_code == 422
+    assert post(http, {"vote": "good"}, Idempotency_Key="").status_code == 422
     assert post(http, {"vote": "good"}, Authorization="Bearer wrong").status_code == 401
     for path in (URL, "/nowhere", "/r/forged"):
         assert http.get(path).headers["content-security-policy"]
@@ -195,6 +200,34 @@ def test_without_redis_503_and_the_form_still_shows(settings: Settings, serve: C
         assert http.get("/").status_code == 200
         assert http.get("/healthz").status_code == 200
         assert http.get("/readyz").status_code == 503
+
+
+def test_with_redis_hanging_the_form_shows_and_an_answer_is_not_kept_waiting(
+    settings: Settings, serve: Callable[[Any], Served]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+        address = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        hanging = Settings.model_validate(settings.model_dump() | {"redis_url": address})
+        with httpx.Client(base_url=serve(create_app(hanging)).url, timeout=10) as http:
+            began = time.monotonic()
+            assert http.get("/").status_code == 200
+            assert time.monotonic() - began < 2
+            assert post(http, {"vote": "good"}).status_code == 503
+            assert time.monotonic() - began < 8
+
+
+def test_of_odd_names_nothing_is_remembered(settings: Settings) -> None:
+    async def look() -> None:
+        redis = connect(settings)
+        surveys = Surveys(redis)
+        for slug in ("x" * 64, "../x", "X", "", "a b"):
+            assert await surveys.get(slug) is None
+        assert surveys._known == {}
+        assert await surveys.get("unknown") is None
+        assert set(surveys._known) == {"unknown"}
+        await redis.aclose()
+
+    asyncio.run(look())
 
 
 def test_a_restarted_redis_is_found_again(http: httpx.Client, queue: Queue, redis_url: str) -> None:

@@ -1,17 +1,23 @@
 """The relay against a real Postgres and the moto server: every due event reaches the queue by the rule, in the end."""
 
 import json
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from starlette.responses import HTMLResponse
 
 from heed.contracts import Label, NegativeFeedback, Priority, Reason, new_id, received_at
 from heed.db import outbox
 from heed.db import tables as t
 from heed.errors import Later
+from heed.lifecycle import Stop
 from heed.settings import Settings
+from heed.stream.queue import Queue
 from local.aws import client, provision
+from worker import relay
 from worker.bus import Bus
 from worker.relay import Relay
 
@@ -128,6 +134,14 @@ def test_a_relay_that_dies_after_its_claim_loses_nothing(settings: Settings, eng
     assert len(received(settings)) == 3
 
 
+def test_an_event_from_before_the_clock_was_put_back_is_due(engine: sa.Engine) -> None:
+    selected(engine, 1)
+    with engine.begin() as connection:
+        connection.execute(sa.update(t.outbox).values(due_at=sa.func.now() + timedelta(days=1)))
+    with engine.begin() as connection:
+        assert len(outbox.claim(connection, 10)) == 1
+
+
 def test_two_relays_share(engine: sa.Engine) -> None:
     selected(engine, 10)
     with engine.begin() as one, engine.begin() as other:
@@ -135,6 +149,34 @@ def test_two_relays_share(engine: sa.Engine) -> None:
     assert len(first) == 6
     assert len(second) == 4
     assert not {claim[0] for claim in first} & {claim[0] for claim in second}
+
+
+def test_an_answer_that_is_not_the_buss_is_later(
+    settings: Settings, engine: sa.Engine, serve: Callable[[Any], Any]
+) -> None:
+    selected(engine, 1)
+    page = HTMLResponse("<!doctype html><title>Maintenance</title>")
+    elsewhere = settings.model_copy(update={"aws_endpoint": serve(page).url})
+    with pytest.raises(Later):
+        Relay(settings, engine, Bus(elsewhere)).turn()
+
+
+def test_the_books_are_taken_on_after_a_surprise(
+    settings: Settings, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "BOOKS_SECONDS", 0.01)
+    stop, surprises = Stop(), 0
+
+    def take(*_: object) -> None:
+        nonlocal surprises
+        surprises += 1
+        if surprises == 3:
+            stop.request()
+        raise RuntimeError("nobody thought of that")
+
+    monkeypatch.setattr(relay.books, "take", take)
+    relay.watch_books(engine, Queue.connect(settings), stop)
+    assert surprises == 3
 
 
 def test_a_bus_that_is_away_is_waited_for(settings: Settings, engine: sa.Engine, bus: Bus) -> None:

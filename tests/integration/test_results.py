@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -11,11 +12,12 @@ from uuid import UUID
 
 import httpx
 import pytest
+import redis
 import sqlalchemy as sa
-from conftest import ADMIN_PASSWORD, API_KEY, Served
+from conftest import ADMIN_PASSWORD, API_KEY, Served, wait_for
 from results_data import answer
 
-from api.results import export
+from api.results import export, routes
 from api.results.app import create_app
 from api.results.models import Filter
 from heed.contracts import Contact, Label, QuarantineKind, QuarantineReason, TicketState, new_id
@@ -173,6 +175,18 @@ def test_quarantine_and_books(http: httpx.Client, engine: sa.Engine) -> None:
     assert (shown["kind"], shown["reason"], shown["detail"]) == ("submission", "invalid", "it does not fit")
     books = http.get("/api/v1/books").json()
     assert (books["stored"], books["quarantined"], books["accepted"]) == (0, 1, 0)
+
+
+def test_a_queue_that_hangs_holds_one_reader(
+    http: httpx.Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "BOOKS_SECONDS", 0)
+    assert http.get("/api/v1/books").json()["balanced"]
+    with redis.Redis.from_url(settings.need("redis_url")) as client, ThreadPoolExecutor(5) as pool:
+        client.client_pause(3000)
+        asked = [pool.submit(http.get, "/api/v1/books") for _ in range(5)]
+        wait_for(lambda: sum(each.done() for each in asked) == 4, 2)
+        assert all(each.result().json()["balanced"] for each in asked)
 
 
 def test_books_without_redis(settings: Settings, serve: Callable[[Any], Served]) -> None:

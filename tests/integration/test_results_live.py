@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from conftest import API_KEY, Served, free_port, wait_for
+from conftest import API_KEY, Served, free_port, need, wait_for
 from results_data import answer
 
 from api.results import stream
@@ -80,6 +81,22 @@ def test_a_change_arrives_within_a_second(site: str, engine: sa.Engine) -> None:
         assert time.monotonic() - began < 1
         assert pushed["results"]["votes"] == {"good": 1, "bad": 1, "none": 0}
         assert [item["id"] for item in pushed["newest"]] == [str(new)]  # what has not changed is not sent again
+
+
+def test_with_thousands_of_files_open(settings: Settings, serve: Callable[[Any], Served], engine: sa.Engine) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    need(hard == resource.RLIM_INFINITY or hard >= 4096, "a limit of 4,096 open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]  # as with so many viewers
+    try:
+        with watch(serve(create_app(settings)).url) as viewer:
+            assert viewer.results()["results"]["total"] == 0
+            answer(engine, "after", vote="bad")
+            assert viewer.results()["results"]["total"] == 1
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_burst_is_few_pushes_and_all_viewers_end_equal(site: str, engine: sa.Engine) -> None:

@@ -1,32 +1,39 @@
 """The one-machine system as `heed up` runs it: it starts, mends itself, and leaves nothing behind but its data."""
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
+import psycopg2
 import pytest
-from conftest import wait_for
+from conftest import free_port, wait_for
 from system import System, assert_all_gone
 
 from heed.errors import HeedError
-from local import ports
+from heed.settings import Settings
+from local import ports, postgres, supervisor
 from local.home import SECRETS, Home
+from local.stack import build
 from local.supervisor import Part, Supervisor
 
 
 @pytest.fixture(scope="module")
 def systems() -> Iterator[list[System]]:
-    """Two systems side by side."""
+    """Two systems side by side, one where a proxy leads to the world."""
     # Not in pytest's own folder: each new session closes that to others, such as Postgres' user when root tests.
     folder = Path(tempfile.mkdtemp(prefix="heed-stack-"))
-    pair = [System(folder / "one"), System(folder / "two", HEED_ADMIN_PASSWORD="chosen-by-hand")]
+    nobody = f"http://127.0.0.1:{free_port()}"
+    pair = [System(folder / "one"), System(folder / "two", HEED_ADMIN_PASSWORD="chosen-by-hand", http_proxy=nobody)]
     for system in pair:
         system.begin()
     try:
@@ -129,7 +136,7 @@ def test_ctrl_c_and_kill_leave_nothing_but_the_data(systems: list[System]) -> No
 
 
 class Silent:
-    """A report that nobody reads."""
+    """A report that is kept; a Ctrl-C once all is ready."""
 
     def starting(self, name: str) -> None: ...
 
@@ -138,11 +145,18 @@ class Silent:
     def started(self, seconds: float) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    def say(self, sentence: str) -> None: ...
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
 
 
-def run(home: Home, *parts: Part) -> None:
-    asyncio.run(Supervisor(parts, home, {}, Silent()).run(home.lock()))
+def run(home: Home, *parts: Part) -> list[str]:
+    """Until all is ready; what was said."""
+    report = Silent()
+    asyncio.run(Supervisor(parts, home, {}, report).run(home.lock()))
+    return report.said
 
 
 async def never() -> bool:
@@ -158,6 +172,88 @@ def test_a_part_that_does_not_start_ends_the_system_with_its_last_words(tmp_path
     assert "broken does not start: it ended with exit code 1" in str(failure.value)
     assert "no such valve" in str(failure.value)
     assert not set(psutil.Process().children(recursive=True)) - set(before)
+
+
+def test_a_part_that_is_late_holds_up_only_what_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Zendesk that is away must not keep the form from its customers."""
+    monkeypatch.setattr(supervisor, "START_SECONDS", 0.2)
+    late = Part(name="late", command=["sleep", "60"], ready=never)
+    assert any("late is not ready after" in sentence for sentence in run(Home(tmp_path / "one"), late))
+    with pytest.raises(HeedError, match="late is not ready after"):
+        run(Home(tmp_path / "two"), late, Part(name="other", command=["sleep", "60"], ready=never, needs=("late",)))
+
+
+def test_a_disk_that_is_full_for_a_moment_stops_nothing(tmp_path: Path) -> None:
+    class Full(Home):
+        times = 2
+
+        def started(self, processes: Mapping[str, Mapping[str, Any]]) -> None:
+            if self.times:
+                self.times -= 1
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().started(processes)
+
+    home = Full(tmp_path)
+
+    async def recorded() -> bool:
+        return bool(home.processes())
+
+    mine = psutil.Process()
+    alive: list[psutil.Process] = []
+
+    async def ready() -> bool:
+        alive[:] = [child for child in mine.children() if child.name() == "sleep"]
+        return await recorded()
+
+    said = run(home, Part(name="part", command=["sleep", "60"], ready=ready))
+    assert sum("cannot be started" in sentence for sentence in said) == 2
+    assert len(alive) == 1
+
+
+def test_a_folder_that_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = System(tmp_path / "file" / "home").heed("up")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("heed: Heed cannot run from")
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_reader_who_goes_does_not_end_what_is_told() -> None:
+    code = (
+        "from local.display import Display, Facts, Terminal\n"
+        "display = Display(Terminal(), [], lambda: Facts([], ''))\n"
+        "display.say('one'); display.started(1.0); display.say('two')"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, timeout=30, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_parts_are_asked_where_they_listen(tmp_path: Path) -> None:
+    wanted = {f"{name}_port": free_port() for name in ("feedback", "results", "sandbox")}
+    stack = build(Settings(bind="127.0.0.2", **wanted), Home(tmp_path), {"NO_PROXY": "intranet"})
+    sites = {part.name: part.address for part in stack.parts if part.address and part.name != "aws"}
+    assert len(sites) == 6
+    assert all(address.startswith("http://127.0.0.2:") for address in sites.values())
+    for name, part in (("FEEDBACK", "feedback"), ("RESULTS", "results"), ("ZENDESK", "sandbox")):
+        assert stack.environment[f"HEED_{name}_URL"] == sites[part]
+    assert stack.environment["NO_PROXY"] == stack.environment["no_proxy"] == "intranet,127.0.0.1,127.0.0.2"
+    assert ports.reached_at("0.0.0.0") == "127.0.0.1"
+
+
+def test_postgres_that_goes_while_it_is_asked_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Going:
+        autocommit = False
+
+        def cursor(self) -> None:
+            raise psycopg2.OperationalError("terminating connection")
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(psycopg2, "connect", lambda *_, **__: Going())
+    assert not postgres.ready(tmp_path)
 
 
 def test_parts_start_after_and_stop_before_what_they_need(tmp_path: Path) -> None:

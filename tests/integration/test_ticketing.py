@@ -1,6 +1,7 @@
 """Events become tickets, exactly once, whatever fails between: real queue, real Postgres, the sandbox."""
 
 import base64
+import errno
 import hashlib
 import hmac
 import json
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +23,7 @@ import pytest
 import sqlalchemy as sa
 from conftest import free_port, wait_for
 from sandbox_process import TOKEN, Sandbox, running_sandbox
+from starlette.responses import HTMLResponse
 
 from heed.contracts import Label, NegativeFeedback, Priority, Reason, new_id, received_at
 from heed.db import ledger, outbox, tables
@@ -29,8 +32,10 @@ from heed.errors import Later, Paused
 from heed.lifecycle import Heartbeat, Stop
 from heed.settings import Settings
 from local import aws
+from ticketing import consumer as consumer_module
+from ticketing import handler as handler_module
 from ticketing import queue, text
-from ticketing.consumer import Consumer
+from ticketing.consumer import THREADS, Consumer
 from ticketing.gate import FAILURES, Gate
 from ticketing.handler import Handler, Outcome
 from ticketing.queue import Queue
@@ -138,16 +143,13 @@ class House:
         with self.engine.connect() as connection:
             return list(connection.execute(sa.select(tables.quarantine)).all())
 
-    def older(self, feedback_id: UUID, by: timedelta) -> None:
-        """As if the first attempt had been made and its lease had run out long ago."""
+    def end_lease(self, feedback_id: UUID, left: timedelta = timedelta(seconds=-1)) -> None:
+        """As if its lease had run out just now."""
         with self.engine.begin() as connection:
             connection.execute(
                 sa.update(tables.tickets)
                 .where(tables.tickets.c.feedback_id == feedback_id)
-                .values(
-                    first_attempt_at=tables.tickets.c.first_attempt_at - by,
-                    leased_until=sa.func.now() - timedelta(seconds=1),
-                )
+                .values(leased_until=sa.func.now() + left)
             )
 
 
@@ -258,17 +260,18 @@ def test_ticket_counts_as_opened_when_its_note_is_refused(house: House, handler:
     assert house.state(event.id) == "opened"
 
 
-@pytest.mark.parametrize("after", [timedelta(0), timedelta(hours=3)])
+@pytest.mark.parametrize("remembered", [True, False])
 @pytest.mark.parametrize("noted", [False, True])
 def test_death_between_create_and_record(
-    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox, after: timedelta, noted: bool
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox, remembered: bool, noted: bool
 ) -> None:
+    """Whether or not Zendesk still remembers the key, and whatever the clocks say of the time since then."""
     event = house.selected()
     answer = text.request(loaded(house, event.id), ANONYMOUS)
     with house.engine.begin() as connection:
         held = ledger.take(connection, event.id, "default", 60)
         assert isinstance(held, ledger.Taken)
-    key = f"heed-{event.id}" if not after else f"forgotten-{event.id}"
+    key = f"heed-{event.id}" if remembered else f"forgotten-{event.id}"
     number = desk.open(answer, idempotency_key=key, look_first=False)
     if noted:
         with house.engine.begin() as connection:
@@ -276,7 +279,7 @@ def test_death_between_create_and_record(
         note = text.note(loaded(house, event.id), None)
         desk.annotate(number, marker=text.marker(event.id), note=note, look_first=False)
     assert works(handler, event) == Outcome.BUSY
-    house.older(event.id, after)
+    house.end_lease(event.id)
     assert works(handler, event) == Outcome.OPENED
     assert exactly_one(sandbox, event.id)["id"] == number
     assert house.counts() == {"opened": 1}
@@ -295,7 +298,7 @@ def test_who_lost_the_lease_records_nothing(house: House) -> None:
     event = house.selected()
     with house.engine.begin() as connection:
         late = ledger.take(connection, event.id, "default", 60)
-    house.older(event.id, timedelta(0))
+    house.end_lease(event.id)
     with house.engine.begin() as connection:
         holder = ledger.take(connection, event.id, "default", 60)
     assert isinstance(late, ledger.Taken)
@@ -312,18 +315,27 @@ def test_who_lost_the_lease_records_nothing(house: House) -> None:
     assert house.counts() == {"opened": 1}
 
 
-def test_number_that_another_submission_has_is_later(house: House, handler: Handler, sandbox: Sandbox) -> None:
+def test_lease_from_before_the_clock_was_put_back_holds_nobody_up(house: House, handler: Handler) -> None:
+    event = house.selected()
+    with house.engine.begin() as connection:
+        ledger.take(connection, event.id, "default", 60)
+    house.end_lease(event.id, timedelta(days=1))
+    assert works(handler, event) == Outcome.OPENED
+
+
+def test_another_desk_gives_the_same_numbers_again(house: House, handler: Handler, sandbox: Sandbox) -> None:
     first, second = house.selected(), house.selected()
     assert works(handler, first) == Outcome.OPENED
     number = house.ticket(first.id).desk_id
-    with house.engine.begin() as connection:  # as after a sandbox whose data were deleted
+    with house.engine.begin() as connection:  # as after a move from the sandbox to a Zendesk
         connection.execute(
             sa.update(tables.tickets).where(tables.tickets.c.feedback_id == first.id).values(desk_id=number + 1)
         )
-    with pytest.raises(Later, match="another submission"):
-        works(handler, second)
-    assert house.ticket(second.id).leased_until is None
-    assert house.counts() == {"opened": 1, "attempting": 1}
+    assert works(handler, second) == Outcome.OPENED
+    assert exactly_one(sandbox, second.id)["id"] == house.ticket(second.id).desk_id == number + 1
+    with house.engine.begin() as connection:
+        assert ledger.seen(connection, [(second.id, number + 1, "solved")]) == 1
+    assert (house.state(first.id), house.state(second.id)) == ("opened", "solved")
 
 
 @pytest.mark.parametrize(
@@ -383,6 +395,31 @@ def test_lost_response_in_the_loop_gives_one_ticket(
     for event in events:
         exactly_one(sandbox, event.id)
     assert house.counts() == {"opened": 4}
+
+
+def test_a_log_that_cannot_be_written_costs_no_worker(
+    house: House, handler: Handler, settings: Settings, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class DiskFull:
+        def __getattr__(self, _name: str) -> Callable[..., None]:
+            def fail(*_: object, **__: object) -> None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            return fail
+
+    events = [house.selected() for _ in range(2 * THREADS)]
+    sandbox.fault("503", on="update", times=THREADS)
+    with consuming(settings, handler) as gate:
+        wait_for(lambda: gate.problem() is None, what="the gate to open")
+        with monkeypatch.context() as full:
+            full.setattr(handler_module, "log", DiskFull())
+            full.setattr(consumer_module, "log", DiskFull())
+            house.send(*events[:THREADS])
+            wait_for(lambda: house.left_in_queue() and not sandbox.faults_left(), what="all workers to fail")
+        house.send(*events)  # as the relay would
+        wait_for(lambda: house.counts() == {"opened": 2 * THREADS}, what="all tickets")
+    for event in events:
+        exactly_one(sandbox, event.id)
 
 
 def test_wrong_credentials_pause_and_recover(
@@ -472,6 +509,13 @@ def test_missing_queue_is_later_until_it_is_made(settings: Settings) -> None:
         Queue(gone, 2).receive(1)
 
 
+def test_an_answer_that_is_not_the_queues_is_later(settings: Settings, serve: Callable[[Any], Any]) -> None:
+    page = HTMLResponse("<!doctype html><title>Maintenance</title>")
+    elsewhere = settings.model_copy(update={"aws_endpoint": serve(page).url})
+    with pytest.raises(Later, match="surprising"):
+        Queue(elsewhere, 2).receive(1)
+
+
 def test_gate_closes_after_failures_in_a_row_and_opens_at_the_first_success() -> None:
     now = [0.0]
     gate = Gate(lambda: now[0])
@@ -524,6 +568,26 @@ def test_reconciliation_learns_of_solved_and_reopened(
     assert (row.state, row.desk_status, row.solved_at) == ("opened", "open", None)
     assert house.counts() == {"opened": 2}
     assert house.ticket(untouched.id).desk_status == "new"
+
+
+def test_each_desk_has_its_own_cursor(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Moving from the sandbox to a Zendesk, whose cursors are others."""
+    with running_sandbox(tmp_path) as before:
+        earlier = ZendeskDesk(Settings(zendesk_url=before.url, zendesk_token=TOKEN))
+        works(Handler(house.engine, earlier, ANONYMOUS, None), house.selected())
+        while reconcile(house.engine, earlier):
+            pass
+    event = house.selected()
+    works(handler, event)
+    sandbox.set_status(exactly_one(sandbox, event.id)["id"], "solved")
+    while reconcile(house.engine, desk):
+        pass
+    assert house.state(event.id) == "solved"
+    with house.engine.connect() as connection:
+        names = connection.execute(sa.select(tables.cursors.c.name)).scalars().all()
+    assert set(names) == {f"desk {before.url}", f"desk {sandbox.url}"}
 
 
 def test_failed_reconciliation_skips_nothing(

@@ -38,6 +38,9 @@ export function entry(item, options) {
   );
 }
 
+// Each in a direction of its own, so that no name can turn the address round.
+const from = ({ name, email }) => [name && el("bdi", {}, name), name && email && ", ", email && el("bdi", {}, email)];
+
 /** An answer, whole. */
 export function whole(item, options) {
   const contact = item.contact;
@@ -46,7 +49,7 @@ export function whole(item, options) {
     ["Received", time(item.received_at)],
     ["Vote", item.vote ? option(options, item.vote) : "none"],
     ["Rating", item.rating ? `${item.rating} of 5` : "none"],
-    ["From", contact ? [contact.name, contact.email].filter(Boolean).join(", ") : "anonymous"],
+    ["From", contact ? from(contact) : "anonymous"],
     ["Reply", contact?.reply ? "asked for" : "not asked for"],
     ["Sent by", item.source === "form" ? "the form" : "the API"],
   ];
@@ -55,7 +58,9 @@ export function whole(item, options) {
     ["Negative", item.p_negative === null ? "no words to judge" : `${Math.round(item.p_negative * 100)} % likely`],
     ["Compound", item.compound.toFixed(3)],
     ["Scorer", item.scorer],
-    ...Object.entries(item.scores).map(([name, value]) => [name, JSON.stringify(value)]),
+    ...Object.entries(item.scores)
+      .filter(([name]) => name !== "compound")
+      .map(([name, value]) => [name, JSON.stringify(value)]),
   ];
   const decision = [
     ["Selected", item.selected ? "yes" : "no"],

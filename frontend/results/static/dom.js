@@ -31,6 +31,13 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// What is not all never reads 100 %, what is not nothing never 0 %.
+function percent(share) {
+  if (share > 0 && share < 0.005) return "< 1 %";
+  if (share < 1 && share >= 0.995) return "> 99 %";
+  return `${Math.round(share * 100)} %`;
+}
+
 /** A line with a name, a count and its share of `total`, over a bar of that length. */
 export function figure(name, number, total, kind) {
   const share = total ? number / total : 0;
@@ -41,7 +48,7 @@ export function figure(name, number, total, kind) {
       "div",
       { class: "figure__line" },
       el("span", {}, name),
-      el("span", { class: "figure__count number" }, `${count(number)} · ${Math.round(share * 100)} %`),
+      el("span", { class: "figure__count number" }, `${count(number)} · ${percent(share)}`),
     ),
     svg(
       "svg",

@@ -132,7 +132,6 @@ def upgrade() -> None:
         sa.Column("solved_at", sa.TIMESTAMP(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["feedback_id"], ["feedback.id"], name=op.f("fk_tickets_feedback_id")),
         sa.PrimaryKeyConstraint("feedback_id", name=op.f("pk_tickets")),
-        sa.UniqueConstraint("desk_id", name=op.f("uq_tickets_desk_id")),
     )
     op.create_index("ix_tickets_state_updated_at", "tickets", ["state", "updated_at"], unique=False)
 
