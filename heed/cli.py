@@ -49,7 +49,7 @@ def load(
     column: Annotated[str | None, typer.Option(help="the column of words (else: text or comment)")] = None,
     rate: Annotated[float | None, typer.Option(min=0.01, help="at most so many a second")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="only the first so many rows")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=1000, help="requests at once")] = 32,
+    concurrency: Annotated[int, typer.Option(min=1, max=1000, help="requests at once")] = 8,
 ) -> None:
     """Send each row of a file as a customer's answer, through the public API."""
     from heed import load as loading
