@@ -2,10 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +87,19 @@ def gone(process: psutil.Process) -> bool:
 
 def assert_all_gone(family: list[psutil.Process]) -> None:
     wait_for(lambda: all(gone(process) for process in family), 30, "every process to end")
+
+
+@contextmanager
+def running(**environment: str) -> Iterator[System]:
+    """A system that is ready, in a new folder that goes with it."""
+    # Not in pytest's own folder: each new session closes that to others, such as Postgres' user when root tests.
+    folder = Path(tempfile.mkdtemp(prefix="heed-system-"))
+    system = System(folder / "home", **environment)
+    system.begin()
+    try:
+        system.wait()
+        yield system
+    finally:
+        if system.process is not None and system.process.poll() is None:
+            system.end()
+        shutil.rmtree(folder)

@@ -1,29 +1,18 @@
 """The customer's form in a real browser, with scripts and without: no complaints, and no request leaves the site."""
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import Served, need
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from conftest import Served
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from api.feedback.app import create_app
 from heed.contracts import StreamEntry
 from heed.contracts.entry import parse_entry
 from heed.settings import Settings
 from heed.stream.queue import Queue
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    need(chromium is not None, "Chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """The results site in a real browser: logging in, and a page that follows what happens without a reload."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from conftest import ADMIN_PASSWORD, SECRET, Served, need
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from conftest import ADMIN_PASSWORD, SECRET, Served
+from playwright.sync_api import Browser, Page, expect
 from results_data import answer
 
 from api.results.app import create_app
@@ -16,16 +15,6 @@ from heed.db.notify import changed
 from heed.db.tables import ticket_counts, tickets
 from heed.links import make_login_token
 from heed.settings import Settings
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    need(chromium is not None, "Chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

@@ -3,36 +3,25 @@ every submission is stored once, and every selected one has exactly one ticket w
 """
 
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
 from conftest import API_KEY, wait_for
-from system import System
+from system import System, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[System]:
-    folder = Path(tempfile.mkdtemp(prefix="heed-faults-"))
-    made = System(folder / "home", HEED_API_KEY=API_KEY, HEED_RECLAIM_AFTER="2", HEED_REPUBLISH_AFTER="3")
-    made.begin()
-    try:
-        made.wait()
+    with running(HEED_API_KEY=API_KEY, HEED_RECLAIM_AFTER="2", HEED_REPUBLISH_AFTER="3") as made:
         yield made
-    finally:
-        if made.process is not None and made.process.poll() is None:
-            made.end()
-        shutil.rmtree(folder)
 
 
 def send(system: System, comments: Sequence[str], during: Callable[[], None] = lambda: None) -> list[str]:

@@ -1,8 +1,6 @@
 """From the customer's words to the ticket, through a system started as `make run` starts it."""
 
 import csv
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import API_KEY, wait_for
-from system import System
+from system import System, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 SAMPLE = Path(__file__).parents[1] / "data" / "comments.tsv"
@@ -20,16 +18,8 @@ SAMPLE = Path(__file__).parents[1] / "data" / "comments.tsv"
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[System]:
-    folder = Path(tempfile.mkdtemp(prefix="heed-loop-"))
-    made = System(folder / "home", HEED_API_KEY=API_KEY)
-    made.begin()
-    try:
-        made.wait()
+    with running(HEED_API_KEY=API_KEY) as made:
         yield made
-    finally:
-        if made.process is not None and made.process.poll() is None:
-            made.end()
-        shutil.rmtree(folder)
 
 
 def customers() -> list[dict[str, Any]]:
