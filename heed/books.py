@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from heed.contracts import QuarantineKind, TicketState
 from heed.db import engine as db
 from heed.db import outbox
+from heed.db.quarantine import standing
 from heed.db.tables import quarantine, rollup, ticket_counts
 from heed.errors import Later
 from heed.stream.queue import Queue, Snapshot
@@ -72,9 +73,7 @@ def _posted(engine: sa.Engine) -> _Posted:
             sa.func.coalesce(sa.func.sum(rollup.c.answers), 0), sa.func.coalesce(sa.func.sum(rollup.c.selected), 0)
         ).where(rollup.c.grain == "total")
         stored, selected = connection.execute(totals).one()
-        held = sa.select(sa.func.count()).where(
-            quarantine.c.kind == QuarantineKind.SUBMISSION, quarantine.c.resolved_at.is_(None)
-        )
+        held = sa.select(sa.func.count()).where(quarantine.c.kind == QuarantineKind.SUBMISSION, standing())
         counts = sa.select(ticket_counts.c.state, sa.func.sum(ticket_counts.c.tickets)).group_by(ticket_counts.c.state)
         return _Posted(
             stored=int(stored),

@@ -87,6 +87,10 @@ class Consumer:
         return self._queue.read(self.name, self._batch_size, wait_seconds=1.0)
 
     def _reclaim(self) -> list[Delivery]:
+        # Not while Postgres is away: waiting workers would hand entries round until they looked as if workers had died
+        # of them. Nor while a batch of our own is on its way: its entries may look forgotten.
+        self._handler.check()
+        self._kept()
         return self._queue.reclaim(self.name, self._reclaim_after, self._batch_size)
 
     def _insist(self, action: Callable[[], T]) -> T | None:

@@ -55,20 +55,25 @@ class Handler:
         self.surveys = Surveys(engine)
         self._failures = 0  # unexpected ones in a row
 
+    def check(self) -> None:
+        """Whether anything could be kept now; raises Later while Postgres is away."""
+        with db.begin(self._engine) as connection:
+            connection.execute(sa.select(1))
+
     def assess(self, deliveries: Sequence[Delivery]) -> Batch:
         """Everything that can be decided before Postgres is asked; raises Later when the surveys cannot be read."""
         batch = Batch()
         for delivery in deliveries:
-            if delivery.deliveries > DELIVERIES_MOST:
-                detail = f"{delivery.deliveries - 1} workers ended while they held it"
-                batch.unfit.append(_item(delivery.source, delivery.fields, QuarantineReason.CRASHED, detail))
-                continue
             try:
-                entry = parse_entry(delivery.fields)
+                origin = _Origin(delivery.source, delivery.fields, parse_entry(delivery.fields))
             except Invalid as error:
                 batch.unfit.append(_item(delivery.source, delivery.fields, QuarantineReason.INVALID, str(error)))
+                continue
+            if delivery.deliveries > DELIVERIES_MOST:
+                detail = f"{delivery.deliveries - 1} workers ended while they held it"
+                batch.unfit.append(_item_of(origin, QuarantineReason.CRASHED, detail))
             else:
-                batch.origins[entry.id] = _Origin(delivery.source, delivery.fields, entry)
+                batch.origins[origin.entry.id] = origin
         surveys = self.surveys.get({origin.entry.survey for origin in batch.origins.values()})
         known = []
         for origin in batch.origins.values():

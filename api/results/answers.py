@@ -14,6 +14,7 @@ from psycopg2.errors import QueryCanceled
 
 from api.results.models import Answer, ContactShown, Filter, Item, Quarantined, Ticket
 from heed.db import engine as db
+from heed.db.quarantine import standing
 from heed.db.tables import feedback, quarantine, tickets
 from heed.errors import Later
 from heed.settings import Settings
@@ -69,12 +70,7 @@ class Answers:
     def quarantined(self) -> list[Quarantined]:
         """What waits in quarantine, newest first, at most QUARANTINE_MOST."""
         columns = [quarantine.c[name] for name in Quarantined.model_fields]
-        query = (
-            sa.select(*columns)
-            .where(quarantine.c.resolved_at.is_(None))
-            .order_by(quarantine.c.id.desc())
-            .limit(QUARANTINE_MOST)
-        )
+        query = sa.select(*columns).where(standing()).order_by(quarantine.c.id.desc()).limit(QUARANTINE_MOST)
         with db.begin(self._engine) as connection:
             return [Quarantined(**row) for row in connection.execute(query).mappings()]
 

@@ -66,11 +66,20 @@ def add(connection: sa.Connection, items: Sequence[Item]) -> None:
         )
 
 
+def standing() -> sa.ColumnElement[bool]:
+    """Whether a row still stands: not resolved, and its submission not stored after all.
+
+    Two workers may hold the same entry, and one give it up while the other stores it; what is stored counts.
+    """
+    stored = sa.exists().where(feedback.c.id == quarantine.c.feedback_id)
+    return quarantine.c.resolved_at.is_(None) & ~((quarantine.c.kind == QuarantineKind.SUBMISSION) & stored)
+
+
 def ask_replay(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
     """Ask the worker to try unresolved submissions again (all, or these); how many."""
     statement = (
         sa.update(quarantine)
-        .where(quarantine.c.resolved_at.is_(None), quarantine.c.kind == QuarantineKind.SUBMISSION)
+        .where(standing(), quarantine.c.kind == QuarantineKind.SUBMISSION)
         .values(replay_at=sa.func.now())
     )
     if ids is not None:

@@ -204,6 +204,36 @@ def test_what_a_dead_worker_held_is_taken_over(worker: Handler, queue: Queue, en
     assert books.take(engine, queue).balanced
 
 
+def test_what_was_stored_but_never_acknowledged_is_not_quarantined_too(
+    worker: Handler, queue: Queue, engine: sa.Engine
+) -> None:
+    add(queue, *(entry() for _ in range(3)))
+    worker.keep(worker.assess(queue.read("dead", 100, 0.05)))  # stored, and killed before the acknowledgement
+    for _ in range(6):
+        taken = queue.reclaim("alive", 0, 100)
+    worker.keep(worker.assess(taken))
+    queue.done(taken)
+    found = books.take(engine, queue)
+    assert (found.accepted, found.stored, found.quarantined, found.balanced) == (3, 3, 0, True)
+    with engine.begin() as connection:
+        assert quarantined.ask_replay(connection) == 0
+
+
+def test_nobody_takes_over_what_they_could_not_keep(settings: Settings, queue: Queue) -> None:
+    """While Postgres is away, waiting workers would hand entries round until they look as if workers died of them."""
+    gone = Settings.model_validate(settings.model_dump() | {"database_url": "postgresql://127.0.0.1:1/heed"})
+    from heed.db.engine import connect
+
+    add(queue, entry())
+    queue.read("dead", 1, 0.05)
+    waiting = Consumer(gone, queue, Handler(connect(gone, "test"), VaderScorer(), 50), Stop(), Heartbeat(60))
+    waiting._reclaim_after = 0
+    with pytest.raises(Later):
+        waiting._reclaim()
+    [taken] = queue.reclaim("alive", 0, 10)
+    assert taken.deliveries == 2
+
+
 def test_an_emptied_redis_gets_its_group_again(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
     queue.read("test", 1, 0.01)
     queue.redis.flushall()
