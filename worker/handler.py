@@ -92,9 +92,8 @@ class Handler:
                 except Exception as error:  # noqa: BLE001
                     batch.failed.append((origin, error))
         else:
-            batch.assessed = [
-                self._decided(*pair) for pair in zip(known, [surveys] * len(known), sentiments, strict=True)
-            ]
+            pairs = zip(known, sentiments, strict=True)
+            batch.assessed = [self._decided(origin, surveys, sentiment) for origin, sentiment in pairs]
         return batch
 
     def keep(self, batch: Batch) -> None:
@@ -106,11 +105,12 @@ class Handler:
                 self._failures = 0
             return
         everything = len(failed) == len(batch.origins)
-        self._failures = self._failures + len(failed) if everything else 0
-        if self._failures >= self._failure_limit:
-            raise TooManyFailures(f"{self._failures} entries failed in a row, the last with: {_say(failed[-1][1])}")
+        failures = self._failures + len(failed) if everything else 0
+        if failures >= self._failure_limit:
+            raise TooManyFailures(f"{failures} entries failed in a row, the last with: {_say(failed[-1][1])}")
         with db.begin(self._engine) as connection:
             quarantine.add(connection, [_failure(*failure) for failure in failed])
+        self._failures = failures  # only now: until it is committed the same batch may come again
         for origin, error in failed:
             log.error("entry-failed", id=str(origin.entry.id), error=_say(error))
         PROCESSED.labels("quarantined").inc(len(failed))

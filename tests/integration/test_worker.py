@@ -12,6 +12,7 @@ from conftest import wait_for
 from heed import books
 from heed.contracts import Contact, QuarantineReason, StreamEntry, new_id
 from heed.db import quarantine as quarantined
+from heed.db.engine import connect
 from heed.db.tables import feedback, outbox, quarantine, rollup, surveys
 from heed.errors import Later
 from heed.lifecycle import Heartbeat, Stop
@@ -191,6 +192,20 @@ def test_when_everything_fails_it_stops(settings: Settings, engine: sa.Engine, q
     assert queue.snapshot().length == 30
 
 
+def test_waiting_for_postgres_is_no_failure(settings: Settings, engine: sa.Engine, queue: Queue) -> None:
+    gone = Settings.model_validate(settings.model_dump() | {"database_url": "postgresql://127.0.0.1:1/heed"})
+    worker = Handler(engine, FailingScorer(), failure_limit=10)
+    add(queue, *(entry(comment="boom") for _ in range(3)))
+    batch = worker.assess(queue.read("test", 100, 0.05))
+    worker._engine = connect(gone, "test")
+    for _ in range(5):
+        with pytest.raises(Later):
+            worker.keep(batch)
+    worker._engine = engine
+    worker.keep(batch)
+    assert {row.reason for row in rows(engine, quarantine)} == {QuarantineReason.FAILED}
+
+
 def test_what_a_dead_worker_held_is_taken_over(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
     add(queue, *(entry() for _ in range(5)))
     assert len(queue.read("dead", 100, 0.05)) == 5
@@ -222,8 +237,6 @@ def test_what_was_stored_but_never_acknowledged_is_not_quarantined_too(
 def test_nobody_takes_over_what_they_could_not_keep(settings: Settings, queue: Queue) -> None:
     """While Postgres is away, waiting workers would hand entries round until they look as if workers died of them."""
     gone = Settings.model_validate(settings.model_dump() | {"database_url": "postgresql://127.0.0.1:1/heed"})
-    from heed.db.engine import connect
-
     add(queue, entry())
     queue.read("dead", 1, 0.05)
     waiting = Consumer(gone, queue, Handler(connect(gone, "test"), VaderScorer(), 50), Stop(), Heartbeat(60))
@@ -265,8 +278,6 @@ def test_several_workers_and_partitions(settings: Settings, engine: sa.Engine) -
 
 def test_postgres_away_is_waited_for(worker: Handler, queue: Queue, settings: Settings, engine: sa.Engine) -> None:
     gone = Settings.model_validate(settings.model_dump() | {"database_url": "postgresql://127.0.0.1:1/heed"})
-    from heed.db.engine import connect
-
     lost = Handler(connect(gone, "test"), VaderScorer(), 50)
     add(queue, entry())
     deliveries = queue.read("test", 10, 0.05)
