@@ -1,3 +1,3 @@
 """What more than one of Heed's services needs. Imports no service."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,5 +1,8 @@
 """Settings, all from the environment with the prefix `HEED_`; the README's table is held to this file by a test.
 
+What the environment does not say is looked for in files of the same names in HEED_SECRETS_DIR, where Compose, Swarm and
+Kubernetes put secrets, so that these need not be in any environment.
+
 Guarantees: a value that makes no sense stops the start with a sentence that names the variable; secrets are
 `SecretStr`, so that neither a log line nor a traceback shows them; nothing listens beyond loopback unless told to.
 """
@@ -11,6 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SECRETS_DIR = "/run/secrets"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -84,7 +89,15 @@ class Settings(BaseSettings):
     anonymous_name: str = Field("Anonymous customer", description="requester of tickets without an address")
     anonymous_email: str = Field("anonymous@example.com", description="their address in Zendesk")
 
+    backup_to: str | None = Field(None, description="where backups go: a folder, or `s3://bucket/prefix`")
+    backup_every_hours: Annotated[float, Field(gt=0)] = Field(24, description="hours between backups of the schedule")
+    backup_keep: Annotated[int, Field(ge=1)] = Field(14, description="backups to keep; older ones are deleted")
+    s3_endpoint: AnyHttpUrl | None = Field(None, description="address of another S3 than AWS's own")
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
+    otlp_endpoint: AnyHttpUrl | None = Field(
+        None, description="OpenTelemetry collector (OTLP over HTTP) that gets traces (none: no tracing)"
+    )
 
     @field_validator("secret_key")
     @classmethod
@@ -103,8 +116,9 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """The settings of this process; ends it with one line a mistake when one makes no sense."""
+    folder = Path(os.environ.get("HEED_SECRETS_DIR") or SECRETS_DIR)
     try:
-        return Settings()
+        return Settings(_secrets_dir=folder if folder.is_dir() else None)
     except ValidationError as error:
         for problem in error.errors():
             sys.stderr.write(f"HEED_{str(problem['loc'][0]).upper()}: {problem['msg']}\n")

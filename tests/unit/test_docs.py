@@ -17,7 +17,7 @@ def test_readme_tells_every_setting() -> None:
 
 
 def test_every_setting_is_used() -> None:
-    folders = ("heed", "api", "worker", "ticketing", "local")
+    folders = ("heed", "api", "worker", "ticketing", "backup", "local")
     code = "\n".join(path.read_text(encoding="utf-8") for folder in folders for path in (ROOT / folder).rglob("*.py"))
     unused = [
         name
