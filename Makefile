@@ -3,12 +3,13 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' heed/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench lock schemas clean
+.PHONY: help run test lint format bench images smoke-compose smoke-swarm lock schemas clean
 
 help:  ## what can be called
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 # uv comes from the same lock, by hash, and then installs the rest about ten times as fast as pip.
 .venv/.ready: requirements.lock pyproject.toml
@@ -39,6 +40,17 @@ format: .venv/.ready  ## put every file into the project's format
 
 bench: .venv/.ready  ## the benchmarks, as ratios, one table
 	$(BIN)/python -m bench
+
+images:  ## the container images, tagged with the version and `latest`
+	@HEED_VERSION=$(VERSION) docker compose build
+	@for name in api worker ticketing backup standins; do docker tag heed-$$name:$(VERSION) heed-$$name:latest; done
+	@docker images --filter 'reference=heed-*:$(VERSION)' --format '{{.Repository}}:{{.Tag}}  {{.Size}}'
+
+smoke-compose: .venv/.ready  ## the system under Docker Compose: a customer's journey, crashes, a restore; takes it down
+	$(BIN)/python -m pytest tests/smoke/test_compose.py
+
+smoke-swarm: .venv/.ready  ## the same on a Docker Swarm of this machine alone
+	$(BIN)/python -m pytest tests/smoke/test_swarm.py
 
 lock: .venv/.ready  ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -1,4 +1,4 @@
-"""The books (promise 5): accepted = stored + quarantined + queued, selected = ticketed + in flight + failed.
+"""The books (promise 5): accepted = stored + quarantined + queued + lost, selected = ticketed + in flight + failed.
 
 Guarantees: neither side waits for the other to stand still, and no traffic makes balanced books look wrong. The
 queue is read between two readings of Postgres:
@@ -10,31 +10,53 @@ queue is read between two readings of Postgres:
   zero means that something is counted *double*.
 
 With nothing in motion both are exact.
+
+A recovery may leave a difference for good: what a restored Postgres does not hold any more is missing, what a new Redis
+never counted looks double. A person settles it: `lost` is written off, `earlier` counts as accepted by a queue that is
+gone. Settling takes only what is certain at that moment, so doing it again, or under traffic, never takes too much.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from heed.contracts import QuarantineKind, TicketState
 from heed.db import engine as db
 from heed.db import outbox
 from heed.db.quarantine import standing
-from heed.db.tables import quarantine, rollup, ticket_counts
+from heed.db.tables import quarantine, rollup, settlements, ticket_counts
 from heed.errors import Later
 from heed.stream.queue import Queue, Snapshot
 
+_LOCK = 0x426F6F6B  # "Book"
 _TICKETED = (TicketState.OPENED, TicketState.SOLVED)
+SETTLEMENTS_SHOWN = 20
+
+
+class Settlement(BaseModel):
+    """A difference that a person settled."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    reason: str
+    lost: int
+    earlier: int
 
 
 class Books(BaseModel):
-    """The ledger at `taken_at`. What only Redis knows is None while it is away; so is `balanced` then."""
+    """The ledger at `taken_at`. What only Redis knows is None while it is away; so is `balanced` then.
+
+    `accepted` includes what earlier queues accepted; `settlements` are the newest, newest first.
+    """
 
     accepted: int | None
     stored: int
     quarantined: int
     queued: int | None
+    lost: int
     selected: int
     ticketed: int
     in_flight: int
@@ -42,8 +64,17 @@ class Books(BaseModel):
     balanced: bool | None
     imbalance: int
     problems: list[str]
+    settlements: list[Settlement]
     oldest_queued_seconds: float | None
     taken_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What can be settled: accepted submissions that are gone, and submissions that a queue which is gone accepted."""
+
+    lost: int
+    earlier: int
 
 
 class _Posted(BaseModel):
@@ -54,6 +85,21 @@ class _Posted(BaseModel):
     quarantined: int
     in_flight: int
     tickets: dict[str, int]
+    lost: int
+    earlier: int
+    settlements: list[Settlement]
+
+    @property
+    def accounted(self) -> int:
+        """Submissions of the present queue that are in Postgres, or written off."""
+        return self.stored + self.quarantined + self.lost - self.earlier
+
+
+def in_words(settled: Difference | Settlement) -> str:
+    """What was, or can be, settled."""
+    parts = [f"{settled.lost} accepted and lost"] if settled.lost else []
+    parts += [f"{settled.earlier} accepted by an earlier queue"] if settled.earlier else []
+    return ", ".join(parts) or "nothing"
 
 
 def take(engine: sa.Engine, queue: Queue) -> Books:
@@ -66,6 +112,33 @@ def take(engine: sa.Engine, queue: Queue) -> Books:
     return _compare(before, _posted(engine), snapshot, None)
 
 
+def difference(engine: sa.Engine, queue: Queue) -> Difference:
+    """What is certainly missing or double now; raises `Later` when Postgres or Redis is away."""
+    before, snapshot, after = _posted(engine), queue.snapshot(), _posted(engine)
+    return Difference(
+        lost=max(_missing(snapshot, after), 0),
+        # A Redis that was put back to an older state may hold again what is stored: only what is more than it ever
+        # accepted is certain. The rest shows when the queue is empty.
+        earlier=max(before.accounted - snapshot.added, 0),
+    )
+
+
+def settle(engine: sa.Engine, queue: Queue, reason: str, agreed: Difference) -> Difference:
+    """Settle the difference, as far as it was agreed to and is there now; what was settled. Raises `Later` as above."""
+    with db.begin(engine) as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))  # two at once would each take all of it
+        now = difference(engine, queue)
+        settled = Difference(min(now.lost, agreed.lost), min(now.earlier, agreed.earlier))
+        if settled.lost or settled.earlier:
+            row = {"reason": reason, "lost": settled.lost, "earlier": settled.earlier}
+            connection.execute(sa.insert(settlements).values(row))
+    return settled
+
+
+def _missing(snapshot: Snapshot, after: _Posted) -> int:
+    return snapshot.added - snapshot.length - after.accounted
+
+
 def _posted(engine: sa.Engine) -> _Posted:
     with db.begin(engine) as connection:
         connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
@@ -75,12 +148,21 @@ def _posted(engine: sa.Engine) -> _Posted:
         stored, selected = connection.execute(totals).one()
         held = sa.select(sa.func.count()).where(quarantine.c.kind == QuarantineKind.SUBMISSION, standing())
         counts = sa.select(ticket_counts.c.state, sa.func.sum(ticket_counts.c.tickets)).group_by(ticket_counts.c.state)
+        settled = sa.select(
+            sa.func.coalesce(sa.func.sum(settlements.c.lost), 0),
+            sa.func.coalesce(sa.func.sum(settlements.c.earlier), 0),
+        )
+        lost, earlier = connection.execute(settled).one()
+        newest = sa.select(settlements).order_by(settlements.c.id.desc()).limit(SETTLEMENTS_SHOWN)
         return _Posted(
             stored=int(stored),
             selected=int(selected),
             quarantined=connection.execute(held).scalar_one(),
             in_flight=outbox.depth(connection),
             tickets={state: int(count) for state, count in connection.execute(counts).all()},
+            lost=int(lost),
+            earlier=int(earlier),
+            settlements=[Settlement.model_validate(row) for row in connection.execute(newest)],
         )
 
 
@@ -88,8 +170,8 @@ def _compare(before: _Posted, after: _Posted, snapshot: Snapshot | None, problem
     problems = [problem] if problem else []
     imbalance = 0
     if snapshot is not None:
-        missing = snapshot.added - snapshot.length - (after.stored + after.quarantined)
-        double = before.stored + before.quarantined + snapshot.length - snapshot.pending - snapshot.added
+        missing = _missing(snapshot, after)
+        double = before.accounted + snapshot.length - snapshot.pending - snapshot.added
         if missing > 0:
             problems.append(f"{missing} accepted submission(s) are neither queued nor stored nor quarantined.")
         if double > 0:
@@ -102,10 +184,11 @@ def _compare(before: _Posted, after: _Posted, snapshot: Snapshot | None, problem
         problems.append(f"Selected submissions and their tickets differ by {astray}.")
         imbalance += abs(astray)
     return Books(
-        accepted=snapshot.added if snapshot else None,
+        accepted=snapshot.added + after.earlier if snapshot else None,
         stored=after.stored,
         quarantined=after.quarantined,
         queued=snapshot.length if snapshot else None,
+        lost=after.lost,
         selected=after.selected,
         ticketed=ticketed,
         in_flight=after.in_flight,
@@ -113,6 +196,7 @@ def _compare(before: _Posted, after: _Posted, snapshot: Snapshot | None, problem
         balanced=None if snapshot is None else imbalance == 0,
         imbalance=imbalance,
         problems=problems,
+        settlements=after.settlements,
         oldest_queued_seconds=round(snapshot.oldest_age, 3) if snapshot else None,
         taken_at=datetime.now(UTC),
     )

@@ -43,6 +43,25 @@ def migrate() -> None:
 
 
 @app.command()
+def login() -> None:
+    """Print a link that logs a manager in to the results site, once, within an hour."""
+    from heed.links import make_login_token
+
+    settings = load_running()
+    site = str(settings.results_url or f"http://127.0.0.1:{settings.results_port}").rstrip("/")
+    sys.stdout.write(f"{site}/login?once={make_login_token(settings.need('secret_key'))}\n")
+
+
+@app.command()
+def secrets(folder: Annotated[Path, typer.Argument(help="where to keep them and to hand them out")]) -> None:
+    """Make the secrets of a system in containers, each once, and hand each service its own."""
+    from heed.secrets import hand_out
+
+    hand_out(folder)
+    console.print(f"The secrets are in {folder}.")
+
+
+@app.command()
 def load(
     file: Annotated[Path, typer.Argument(help="a CSV or TSV file with a header line")],
     survey: Annotated[str, typer.Option(help="the survey that is answered")] = "default",
@@ -93,7 +112,7 @@ def _summary(outcome: "Outcome") -> Table:
 @app.command()
 def books(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:
     """Show the books: is everything that was accepted somewhere, has everything selected a ticket?"""
-    from heed.books import take
+    from heed.books import in_words, take
     from heed.stream.queue import Queue
 
     settings = load_running()
@@ -103,10 +122,24 @@ def books(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False)
         sys.stdout.write(taken.model_dump_json(indent=2) + "\n")
     else:
         table = Table(show_header=False, box=None, pad_edge=False)
-        for name in ("accepted", "stored", "quarantined", "queued", "selected", "ticketed", "in_flight", "failed"):
+        for name in (
+            "accepted",
+            "stored",
+            "quarantined",
+            "queued",
+            "lost",
+            "selected",
+            "ticketed",
+            "in_flight",
+            "failed",
+        ):
             value = getattr(taken, name)
-            table.add_row(name.replace("_", " "), "unknown" if value is None else str(value))
+            if name != "lost" or value:
+                table.add_row(name.replace("_", " "), "unknown" if value is None else str(value))
         console.print(table)
+        for each in taken.settlements:
+            said = f"Settled on {each.at:%Y-%m-%d at %H:%M} UTC: {in_words(each)}; reason: {each.reason}"
+            console.print(said, markup=False, soft_wrap=True)
         for problem in taken.problems:
             console.print(problem, markup=False, soft_wrap=True)
         closed = {
@@ -117,6 +150,42 @@ def books(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False)
         console.print(closed[taken.balanced])
     if not taken.balanced:
         raise typer.Exit(1)
+
+
+@app.command()
+def settle(
+    reason: Annotated[str, typer.Argument(help="why the books differ, such as: restored from last night's backup")],
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """After a recovery: write off what was lost, count in what an earlier queue accepted."""
+    from heed import books
+    from heed.contracts.text import storable
+    from heed.stream.queue import Queue
+
+    try:
+        reason = storable(reason.strip())
+    except ValueError as error:
+        raise Invalid(f"The reason cannot be kept: {error}") from None
+    if not reason:
+        raise Invalid("Say why the books differ; it stays in them.")
+    settings = load_running()
+    with _engine(settings) as engine:
+        queue = Queue.connect(settings)
+        found = books.difference(engine, queue)
+        if found.lost or found.earlier:
+            console.print(f"To settle: {books.in_words(found)}.")
+            if not yes:
+                typer.confirm("Settle it? It stays in the books for good", abort=True)
+            found = books.settle(engine, queue, reason, found)
+            console.print(f"Settled: {books.in_words(found)}.")
+        taken = books.take(engine, queue)
+    if taken.balanced:
+        console.print("The books balance.")
+        return
+    for problem in taken.problems:
+        console.print(problem, markup=False, soft_wrap=True)
+    console.print("The books do not balance yet; once the queue is empty, do it again.")
+    raise typer.Exit(1)
 
 
 @app.command()

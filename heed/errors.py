@@ -23,3 +23,10 @@ class Refused(HeedError):
 
 class Paused(HeedError):
     """Nothing of this kind can work until a person acts (wrong credentials): stop trying, say so."""
+
+
+def word_for(error: Exception) -> str:
+    """One word for logs and metrics: what has to happen next, or `unexpected`."""
+    return next(
+        (kind.__name__.lower() for kind in (Invalid, Later, Refused, Paused) if isinstance(error, kind)), "unexpected"
+    )

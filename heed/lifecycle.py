@@ -75,8 +75,12 @@ class Heartbeat:
 
     def problem(self) -> str | None:
         """None while the last beat is younger than the limit, else a sentence."""
-        age = self._clock() - self._last
+        age = self.age()
         return None if age <= self._limit else f"no progress for {age:.0f} s"
+
+    def age(self) -> float:
+        """Seconds since the last beat."""
+        return self._clock() - self._last
 
 
 class Backoff:

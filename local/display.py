@@ -17,10 +17,10 @@ from rich.text import Text
 
 @dataclass(frozen=True)
 class Facts:
-    """What a person needs once all is ready: names and values, and a link that logs them in."""
+    """What a person needs once all is ready: names and values, and a link that logs them in, where there is a site."""
 
     lines: Sequence[tuple[str, str]]
-    login: str
+    login: str | None
 
 
 class Terminal(Console):
@@ -79,7 +79,8 @@ class Display:
             else:
                 for name, value in facts.lines:
                     self.say(f"{name:<10}{value}")
-        self.say(f"Log in with one click, once, within the hour: {facts.login}")
+        if facts.login is not None:
+            self.say(f"Log in with one click, once, within the hour: {facts.login}")
         self.say(f"Heed is ready in {seconds:.1f} s. Ctrl-C stops everything.")
 
     def say(self, sentence: str) -> None:

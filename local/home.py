@@ -8,25 +8,18 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from heed.errors import HeedError
+from heed.secrets import SECRETS
 
 LOG_MOST = 5 * 1024 * 1024
 CLEANING_SECONDS = 20.0
-
-SECRETS: Mapping[str, Callable[[], str]] = {
-    "HEED_SECRET_KEY": lambda: secrets.token_hex(32),
-    "HEED_ADMIN_PASSWORD": lambda: secrets.token_urlsafe(12),
-    "HEED_API_KEY": lambda: secrets.token_urlsafe(24),
-    "HEED_ZENDESK_WEBHOOK_SECRET": lambda: secrets.token_hex(24),
-}
 
 
 class Home:

@@ -39,10 +39,10 @@ class System:
             command, env=self.environment, capture_output=True, text=True, timeout=START_SECONDS, check=False
         )
 
-    def begin(self) -> None:
+    def begin(self, *arguments: str) -> None:
         self.output = self.home.parent / f"{self.home.name}.out"
         with self.output.open("w") as file:
-            command = [sys.executable, "-m", "heed", "up"]
+            command = [sys.executable, "-m", "heed", "up", *arguments]
             self.process = subprocess.Popen(command, env=self.environment, stdout=file, stderr=subprocess.STDOUT)
 
     def wait(self, sentence: str = "Heed is ready in") -> None:

@@ -29,6 +29,15 @@ class TicketRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """A ticket's number. `made`: this very call made it, for certain; else it was there, with this status."""
+
+    desk_id: int
+    made: bool
+    status: str = "new"
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """Reports since a cursor, and the cursor to go on from, if there is one yet; `more` when others wait."""
 
@@ -45,8 +54,8 @@ class Desk(Protocol):
     def check(self) -> None:
         """Ask whether the desk works at all; changes nothing."""
 
-    def open(self, request: TicketRequest, *, idempotency_key: str, look_first: bool) -> int:
-        """Open the ticket, or find the one that is open already; its number.
+    def open(self, request: TicketRequest, *, idempotency_key: str, look_first: bool) -> Opened:
+        """Open the ticket, or find the one that is there already.
 
         `look_first` when the desk may have forgotten the key of an earlier try.
         """
@@ -66,13 +75,13 @@ class ConsoleDesk:
     def check(self) -> None:
         """It always works."""
 
-    def open(self, request: TicketRequest, *, idempotency_key: str, look_first: bool) -> int:
+    def open(self, request: TicketRequest, *, idempotency_key: str, look_first: bool) -> Opened:
         """Log the ticket without the customer's words; 62 of the id's random bits are its number."""
         desk_id = request.external_id.int & ((1 << 62) - 1)
         log.info(
             "ticket", id=str(request.external_id), desk_id=desk_id, priority=request.priority, tags=list(request.tags)
         )
-        return desk_id
+        return Opened(desk_id, made=True)
 
     def annotate(self, desk_id: int, *, marker: str, note: str, look_first: bool) -> None:
         """Nobody reads notes here."""

@@ -1,30 +1,39 @@
 """One event in, one ticket out; knows the ledger and the desk, and no queue.
 
-Guarantees: whatever is retried, delivered twice or cut off anywhere, a submission gets one ticket with one note: the
-attempt is committed before the desk is called, the key and the request are the same each time, and a consumer that
-lost its lease records nothing. An event that cannot be processed goes to quarantine, whole.
+Guarantees: whatever is retried, delivered twice, cut off anywhere or forgotten by a Postgres that was put back to an
+older state, a submission gets one ticket with one note: the attempt is committed before the desk is called, the key and
+the request are the same each time, and a consumer that lost its lease records nothing. An event that cannot be
+processed goes to quarantine, whole.
 """
 
 import contextlib
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ValidationError
 
+from heed import tracing
 from heed.contracts import Label, NegativeFeedback, Priority, QuarantineKind, QuarantineReason, Reason, Survey
 from heed.db import ledger, quarantine
 from heed.db.engine import begin
 from heed.db.tables import feedback, surveys
-from heed.errors import HeedError, Invalid, Later, Refused
-from heed.telemetry import log
+from heed.errors import HeedError, Invalid, Later, Refused, word_for
+from heed.telemetry import TICKET_DELAY, log
 from ticketing import text
 from ticketing.desk import Desk
 
 # Longer than the desk's time limits between two entries (ticketing.zendesk.MOST_SECONDS), with room for Postgres. A
 # consumer that dies keeps its tickets waiting no longer than this.
 LEASE_SECONDS = 60.0
+# Zendesk keeps idempotency keys for two hours (developer.zendesk.com, Ticketing API, "Idempotency").
+KEY_LIFE = timedelta(hours=2)
+# A ticket is younger than its submission, so up to this age the key still finds it; the other half is for clocks that
+# differ.
+KEY_CERTAIN = KEY_LIFE / 2
 
 
 class Outcome(StrEnum):
@@ -66,6 +75,12 @@ class Handler:
             event = parse(body)
         except Invalid as error:
             return self._quarantine(source, body, str(error))
+        with tracing.span(event.id, "ticket", survey=event.survey, priority=event.priority):
+            handled = self._handle(source, body, event)
+            tracing.note(outcome=handled.outcome)
+            return handled
+
+    def _handle(self, source: str, body: str, event: NegativeFeedback) -> Handled:
         with begin(self._engine) as connection:
             answer = _answer(connection, event.id)
             if answer is not None:
@@ -77,6 +92,7 @@ class Handler:
                 return Handled(Outcome.KNOWN)
             case ledger.Busy(seconds):
                 return Handled(Outcome.BUSY, seconds)
+        tracing.note(attempt=held.attempt)
         try:
             return self._work(held, answer)
         except Exception as error:
@@ -84,39 +100,45 @@ class Handler:
             why = str(error) if isinstance(error, HeedError) else type(error).__name__
             with contextlib.suppress(Later), begin(self._engine) as connection:  # or the lease runs out by itself
                 ledger.release(connection, held, why)
+            log.warning("attempt failed", id=str(answer.id), attempt=held.attempt, error=word_for(error))
             raise
 
     def _work(self, held: ledger.Taken, answer: text.Answer) -> Handled:
         lost = Handled(Outcome.BUSY, LEASE_SECONDS)
-        desk_id = held.desk_id
+        desk_id, made = held.desk_id, False
         if desk_id is None:
             try:
-                desk_id = self._desk.open(
+                opened = self._desk.open(
                     text.request(answer, self._anonymous),
                     idempotency_key=f"heed-{answer.id}",
                     # How long ago an earlier attempt was, and so whether its key still holds, no clock tells for sure.
-                    look_first=held.attempt > 1,
+                    # Nor is the first attempt that we know of the first: Postgres may have been put back since.
+                    look_first=held.attempt > 1 or abs(datetime.now(UTC) - answer.received_at) > KEY_CERTAIN,
                 )
             except Refused as error:
                 log.warning("ticket refused", id=str(answer.id))
                 with begin(self._engine) as connection:
                     return Handled(Outcome.REFUSED) if ledger.failed(connection, held, str(error)) else lost
+            desk_id, made = opened.desk_id, opened.made
             with begin(self._engine) as connection:
                 if not ledger.created(connection, held, desk_id):
                     return lost
+                if not made:  # what was told of it before may be forgotten
+                    ledger.seen(connection, [(answer.id, desk_id, opened.status)])
         try:
-            # Only an earlier attempt can have added the note.
+            # Only a ticket that was there can have the note already.
             self._desk.annotate(
                 desk_id,
                 marker=text.marker(answer.id),
                 note=text.note(answer, self._results_url),
-                look_first=held.attempt > 1,
+                look_first=not made,
             )
         except Refused:
             log.warning("note refused; the ticket stands without it", id=str(answer.id), desk_id=desk_id)
         with begin(self._engine) as connection:
             if not ledger.opened(connection, held):
                 return lost
+        TICKET_DELAY.observe(time.time() - answer.received_at.timestamp())
         log.info("ticket opened", id=str(answer.id), desk_id=desk_id, attempt=held.attempt)
         return Handled(Outcome.OPENED)
 
@@ -127,7 +149,8 @@ class Handler:
         )
         with begin(self._engine) as connection:
             quarantine.add(connection, [item])
-        log.warning("event quarantined", message=source)
+        known = {"id": str(feedback_id)} if feedback_id else {}
+        log.warning("event quarantined", **known, message=source, reason=item.reason)
         return Handled(Outcome.QUARANTINED)
 
 

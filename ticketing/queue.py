@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from heed.errors import Later
 from heed.settings import Settings
+from heed.telemetry import EVENTS_QUEUE_FAILURES
 
 BATCH = 10  # the most that SQS hands out at once
 WAIT_SECONDS = 2  # of a long poll; a stop waits for its end
@@ -58,7 +59,7 @@ class Queue:
 
     def receive(self, most: int) -> list[Message]:
         """Up to `most` messages (at most BATCH); waits WAIT_SECONDS for the first."""
-        with self._call() as url:
+        with self._call("receive") as url:
             answer = self._sqs.receive_message(
                 QueueUrl=url,
                 MaxNumberOfMessages=min(most, BATCH),
@@ -69,13 +70,13 @@ class Queue:
 
     def delete(self, message: Message) -> None:
         """It is done with."""
-        with self._call() as url:
+        with self._call("delete") as url:
             self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message.receipt)
 
     def hide(self, message: Message, seconds: float) -> None:
         """Deliver it again after so many seconds."""
         seconds = min(max(math.ceil(seconds), 0), _VISIBILITY_MAX)
-        with self._call() as url:
+        with self._call("hide") as url:
             self._sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message.receipt, VisibilityTimeout=seconds)
 
     def check(self) -> str | None:
@@ -87,13 +88,14 @@ class Queue:
         return None
 
     @contextmanager
-    def _call(self) -> Iterator[str]:
+    def _call(self, name: str) -> Iterator[str]:
         try:
             if self._url is None:
                 self._url = self._sqs.get_queue_url(QueueName=self._name)["QueueUrl"]
             yield self._url
         except (ClientError, BotoCoreError, KeyError) as error:
             self._url = None
+            EVENTS_QUEUE_FAILURES.labels(name).inc()
             raise Later(_sentence(error)) from error
 
 

@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from heed import tracing
 from heed.db import ledger
 from heed.db.engine import begin
 from heed.db.tables import cursors, tickets
 from heed.errors import HeedError
 from heed.lifecycle import Stop
-from heed.telemetry import log
+from heed.telemetry import RECONCILED, log
+from ticketing import news
 from ticketing.desk import Desk
 
 _LOCK = 0x4465736B  # "Desk"
@@ -36,16 +38,19 @@ def run(engine: sa.Engine, desk: Desk, stop: Stop, seconds: float) -> None:
 
 def reconcile(engine: sa.Engine, desk: Desk) -> bool:
     """Record one page of changes; whether there are more. False, too, while another process reads."""
+    began = tracing.now()
     with begin(engine) as connection:
         if not connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))).scalar_one():
             return False
         since = _position(connection, desk)
         changes = desk.changes(since)
-        ledger.seen(connection, changes.reports)
-        if changes.cursor is None or changes.cursor == since:
-            return False
-        _save(connection, desk, changes.cursor)
-        return changes.more
+        found = ledger.seen(connection, changes.reports)
+        moved = changes.cursor is not None and changes.cursor != since
+        if moved:
+            _save(connection, desk, changes.cursor)
+    RECONCILED.now()
+    news.tell(found, began, by="poll")
+    return moved and changes.more
 
 
 def _position(connection: sa.Connection, desk: Desk) -> str | datetime:
@@ -56,7 +61,7 @@ def _position(connection: sa.Connection, desk: Desk) -> str | datetime:
     return (first or datetime.now(UTC)) - _MARGIN
 
 
-def _save(connection: sa.Connection, desk: Desk, cursor: str) -> None:
+def _save(connection: sa.Connection, desk: Desk, cursor: str | None) -> None:
     statement = insert(cursors).values(name=_name(desk), position=cursor)
     connection.execute(
         statement.on_conflict_do_update(

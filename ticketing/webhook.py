@@ -21,10 +21,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from heed import tracing
 from heed.db import ledger
 from heed.db.engine import begin
 from heed.errors import Later
+from heed.telemetry import WEBHOOKS
 from heed.web.problems import Problem, invalid
+from ticketing import news
 
 BODY_MAX = 16 * 1024
 _FRESH = timedelta(minutes=5)
@@ -55,6 +58,15 @@ def route(engine: sa.Engine, secret: str | None) -> Route:
     """POST /webhook; without a secret nothing can be believed, so it answers 404."""
 
     async def webhook(request: Request) -> Response:
+        try:
+            outcome = await take(request)
+        except Problem as problem:
+            WEBHOOKS.labels(problem.kind).inc()
+            raise
+        WEBHOOKS.labels(outcome).inc()
+        return Response(status_code=204)
+
+    async def take(request: Request) -> str:
         if secret is None:
             raise Problem(404, "No signing secret is set (HEED_ZENDESK_WEBHOOK_SECRET).", kind="disabled")
         body = await request.body()
@@ -65,12 +77,11 @@ def route(engine: sa.Engine, secret: str | None) -> Route:
         except ValidationError as error:
             raise invalid(error) from None
         try:
-            await run_in_threadpool(_record, engine, notice)
+            return await run_in_threadpool(_record, engine, notice)
         except Later:
             raise Problem(
                 503, "The database is away; send it again.", kind="later", headers={"Retry-After": "5"}
             ) from None
-        return Response(status_code=204)
 
     return Route("/webhook", webhook, methods=["POST"])
 
@@ -89,7 +100,12 @@ def believed(secret: str, headers: Mapping[str, str], body: bytes, now: datetime
     return abs(now - (at if at.tzinfo else at.replace(tzinfo=UTC))) <= _FRESH
 
 
-def _record(engine: sa.Engine, notice: Notice) -> None:
-    if notice.external_id is not None:
-        with begin(engine) as connection:
-            ledger.seen(connection, [(notice.external_id, notice.ticket_id, notice.status)])
+def _record(engine: sa.Engine, notice: Notice) -> str:
+    """One word for what it was to us."""
+    if notice.external_id is None:
+        return "not-ours"
+    began = tracing.now()
+    with begin(engine) as connection:
+        found = ledger.seen(connection, [(notice.external_id, notice.ticket_id, notice.status)])
+    news.tell(found, began, by="webhook")
+    return "news" if found else "known"

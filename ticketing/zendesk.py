@@ -20,10 +20,11 @@ from zenpy.lib.api_objects import Comment, Ticket, User
 from zenpy.lib.cache import ZenpyCacheManager
 from zenpy.lib.exception import ZenpyException
 
+from heed import tracing
 from heed.errors import Later, Paused, Refused
 from heed.settings import Settings
-from heed.telemetry import DESK_SECONDS
-from ticketing.desk import Changes, TicketRequest
+from heed.telemetry import DESK_SECONDS, timed
+from ticketing.desk import Changes, Opened, TicketRequest
 
 CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
 # The most calls between two entries in the ledger: look, create, look again (then the notes are read and one is added).
@@ -56,8 +57,8 @@ class ZendeskDesk:
         with self._call("check") as tickets:
             tickets(external_id="heed-check")
 
-    def open(self, request: TicketRequest, *, idempotency_key: str, look_first: bool) -> int:
-        """The ticket's number; see `Desk`."""
+    def open(self, request: TicketRequest, *, idempotency_key: str, look_first: bool) -> Opened:
+        """The ticket, made or found; see `Desk`."""
         if look_first:
             found = self._find(request.external_id)
             if found is not None:
@@ -72,12 +73,16 @@ class ZendeskDesk:
         )
         try:
             with self._call("create", idempotency_key) as tickets:
-                return _number(tickets.create(ticket).ticket, request.external_id)
+                desk_id = _number(tickets.create(ticket).ticket, request.external_id)
+                if self._own.session.lookup == "miss":
+                    return Opened(desk_id, made=True)
         except _KeyUsed:
             found = self._find(request.external_id)
             if found is None:
                 raise
             return found
+        # The answer to an earlier try with this key; what the ticket is like now, it does not tell.
+        return self._find(request.external_id) or Opened(desk_id, made=False)
 
     def annotate(self, desk_id: int, *, marker: str, note: str, look_first: bool) -> None:
         """Add the note; see `Desk`. `Refused` when the ticket is gone or closed."""
@@ -109,24 +114,29 @@ class ZendeskDesk:
             ]
             return Changes(reports, page.after_cursor, more=page.end_of_stream is False)
 
-    def _find(self, external_id: UUID) -> int | None:
+    def _find(self, external_id: UUID) -> Opened | None:
         with self._call("find") as tickets:
             # The oldest, should an agent have made others from it.
             found = sorted(
-                _number(ticket, external_id) for ticket in tickets(external_id=str(external_id)).values or []
+                (_number(ticket, external_id), str(ticket.status))
+                for ticket in tickets(external_id=str(external_id)).values or []
             )
-        return found[0] if found else None
+        return Opened(found[0][0], made=False, status=found[0][1]) if found else None
 
     @contextmanager
     def _call(self, name: str, idempotency_key: str | None = None) -> Iterator[TicketApi]:
-        """This thread's zenpy API for one call; what goes wrong in it, in Heed's terms."""
+        """This thread's zenpy API for one call, measured; what goes wrong in it, in Heed's terms."""
+        with tracing.step(f"desk {name}"), timed(DESK_SECONDS, name), self._translated(idempotency_key) as tickets:
+            yield tickets
+
+    @contextmanager
+    def _translated(self, idempotency_key: str | None) -> Iterator[TicketApi]:
         if not hasattr(self._own, "session"):
             self._own.session = _Session(self._url, self._login)
             self._own.tickets = _Tickets(self._url, self._own.session)
         self._own.session.idempotency_key = idempotency_key
         try:
-            with DESK_SECONDS.labels(name).time():
-                yield self._own.tickets
+            yield self._own.tickets
         except requests.RequestException as error:
             # The type only: the text may hold addresses.
             raise Later(f"Zendesk cannot be reached: {type(error).__name__}") from error
@@ -142,6 +152,7 @@ class _Session(requests.Session):
         super().__init__()
         self.auth = login
         self.idempotency_key: str | None = None
+        self.lookup: str | None = None  # whether the last answer was an earlier one's: hit or miss
         self._url = url
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
@@ -152,6 +163,7 @@ class _Session(requests.Session):
             options["headers"] = {**(options.get("headers") or {}), "Idempotency-Key": self.idempotency_key}
         # A redirected POST would become a GET.
         response = super().request(method, url, **{**options, "allow_redirects": False})
+        self.lookup = response.headers.get("x-idempotency-lookup")
         _check(response)
         return response
 

@@ -1,15 +1,18 @@
 """`python -m worker` runs one worker; several side by side share the queue."""
 
 import sys
+from collections.abc import Iterator
 
+from prometheus_client.core import Metric
 from starlette.applications import Starlette
 
+from heed import tracing
 from heed.db import engine as db
 from heed.db import schema
 from heed.lifecycle import Heartbeat, Stop, settle
 from heed.settings import load
 from heed.stream.queue import Queue
-from heed.telemetry import QUEUE_AGE, QUEUE_DEPTH, configure, log
+from heed.telemetry import QUEUE_AGE, QUEUE_DEPTH, QUEUE_PENDING, configure, log
 from heed.web import health
 from heed.web.serve import serve_in_background
 from worker.consumer import Consumer
@@ -21,21 +24,24 @@ def main() -> None:
     """Work until told to stop; exit code 1 when nothing could be processed any more."""
     settings = load()
     configure("worker", settings.log_level)
+    tracing.configure(settings, "worker")
     stop = Stop().on_signals()
     heartbeat = Heartbeat(limit=60)
     engine = db.connect(settings, "worker", pool_size=2)
     queue, probe = Queue.connect(settings), Queue.connect(settings)
 
-    def measure() -> None:
+    def waiting() -> Iterator[Metric]:
         snapshot = probe.snapshot()
-        QUEUE_DEPTH.set(snapshot.length)
-        QUEUE_AGE.set(snapshot.oldest_age)
+        yield QUEUE_DEPTH.of(snapshot.length)
+        yield QUEUE_PENDING.of(snapshot.pending)
+        yield QUEUE_AGE.of(snapshot.oldest_age)
 
     checks = {"redis": probe.check, "postgres": lambda: db.check(engine), "schema": lambda: schema.check(engine)}
-    serve_in_background(Starlette(routes=health.routes(heartbeat.problem, checks, measure)), settings)
+    serve_in_background(Starlette(routes=health.routes(heartbeat, checks, [waiting])), settings)
     handler = Handler(engine, VaderScorer(), settings.failure_limit)
     consumer = Consumer(settings, queue, handler, stop, heartbeat)
     log.info("started", consumer=consumer.name)
+    schema.wait(engine, stop, heartbeat)
     settle()
     try:
         consumer.run()

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from heed.contracts import EVENT_SOURCE, EVENT_TYPE
 from heed.errors import Later
 from heed.settings import Settings
+from heed.telemetry import BUS_SECONDS, timed
 
 ENTRIES_MOST = 10  # of one PutEvents call; an event is about 500 bytes, far below the 256 KB limit
 
@@ -49,13 +50,14 @@ class Bus:
             }
             for event in events
         ]
-        try:
-            answer = self._client.put_events(Entries=entries)
-        except (BotoCoreError, ClientError) as error:
-            raise Later(f"EventBridge: {error}") from error
-        results = answer.get("Entries", ())  # a proxy's page with status 200 has none
-        if len(results) != len(events):
-            raise Later(f"EventBridge answered for {len(results)} of {len(events)} events")
+        with timed(BUS_SECONDS):
+            try:
+                answer = self._client.put_events(Entries=entries)
+            except (BotoCoreError, ClientError) as error:
+                raise Later(f"EventBridge: {error}") from error
+            results = answer.get("Entries", ())  # a proxy's page with status 200 has none
+            if len(results) != len(events):
+                raise Later(f"EventBridge answered for {len(results)} of {len(events)} events")
         return [
             None if "EventId" in result else f"{result.get('ErrorCode')}: {result.get('ErrorMessage')}"
             for result in results

@@ -4,20 +4,22 @@ Guarantees: after `keep` every entry is in Postgres, as feedback or in the quara
 that all of them are to be delivered again; doing it twice changes nothing; one entry's fault is never another's.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from heed.contracts import QuarantineKind, QuarantineReason, StreamEntry, Survey, parse_entry
+from heed import tracing
+from heed.contracts import QuarantineKind, QuarantineReason, StreamEntry, Survey, parse_entry, received_at
 from heed.db import engine as db
 from heed.db import quarantine
 from heed.errors import Invalid, Later
 from heed.stream.queue import Delivery
-from heed.telemetry import PROCESSED, log
+from heed.telemetry import PROCESSED, STORED_DELAY, log, log_ids
 from worker.sentiment import Scorer, Sentiment
-from worker.store import Assessed, store
+from worker.store import Assessed, Stored, store
 from worker.surveys import Surveys
 from worker.triage import decide
 
@@ -39,12 +41,24 @@ class _Origin:
 
 @dataclass(slots=True)
 class Batch:
-    """Entries on their way into Postgres."""
+    """Entries on their way into Postgres; `began` and `ready` are when they were assessed."""
 
+    began: int = field(default_factory=tracing.now)
+    ready: int = 0
     origins: dict[UUID, _Origin] = field(default_factory=dict)
     assessed: list[Assessed] = field(default_factory=list)
     unfit: list[quarantine.Item] = field(default_factory=list)
     failed: list[tuple[_Origin, Exception]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a transaction did; nothing of it is said before it is committed."""
+
+    began: int = field(default_factory=tracing.now)
+    stored: Stored = field(default_factory=Stored)
+    quarantined: Sequence[quarantine.Item] = ()
+    seen: int = 0
 
 
 class Handler:
@@ -94,6 +108,7 @@ class Handler:
         else:
             pairs = zip(known, sentiments, strict=True)
             batch.assessed = [self._decided(origin, surveys, sentiment) for origin, sentiment in pairs]
+        batch.ready = tracing.now()
         return batch
 
     def keep(self, batch: Batch) -> None:
@@ -108,15 +123,18 @@ class Handler:
         failures = self._failures + len(failed) if everything else 0
         if failures >= self._failure_limit:
             raise TooManyFailures(f"{failures} entries failed in a row, the last with: {_say(failed[-1][1])}")
+        items = [_failure(*failure) for failure in failed]
         with db.begin(self._engine) as connection:
-            quarantine.add(connection, [_failure(*failure) for failure in failed])
+            quarantine.add(connection, items)
         self._failures = failures  # only now: until it is committed the same batch may come again
+        _tell(batch, _Written(quarantined=items))
         for origin, error in failed:
             log.error("entry-failed", id=str(origin.entry.id), error=_say(error))
         PROCESSED.labels("quarantined").inc(len(failed))
 
     def replay(self) -> None:
         """Try again what a person asked for. A row counts as quarantined until it is stored, in one transaction."""
+        tried = []
         with db.begin(self._engine) as connection:
             for row in quarantine.claim_replays(connection, limit=100):
                 again = self.assess([Delivery.replayed(row.source, quarantine.as_fields(row.payload))])
@@ -126,13 +144,19 @@ class Handler:
                 ]
                 try:
                     with connection.begin_nested():
-                        self._write(connection, again, again.assessed, items)
+                        written = self._write(connection, again, again.assessed, items)
                 except db.RETRYABLE:
                     raise
                 except Exception as error:  # noqa: BLE001 - it goes back where it was, with its reason
                     [origin] = again.origins.values()
-                    quarantine.add(connection, [_failure(origin, error)])
-                quarantine.resolve_if_stored(connection, row.id, next(iter(again.origins), None))
+                    written = _Written(quarantined=[_failure(origin, error)])
+                    quarantine.add(connection, written.quarantined)
+                feedback_id = next(iter(again.origins), None)
+                quarantine.resolve_if_stored(connection, row.id, feedback_id)
+                tried.append((row.id, feedback_id, again, written))
+        for number, feedback_id, again, written in tried:
+            log.info("replayed", id=str(feedback_id), number=number, stored=not written.quarantined)
+            _tell(again, written)
 
     def _store(
         self, batch: Batch, assessed: Sequence[Assessed], unfit: Sequence[quarantine.Item]
@@ -143,7 +167,7 @@ class Handler:
             return []
         try:
             with db.begin(self._engine) as connection:
-                counts = self._write(connection, batch, assessed, unfit)
+                written = self._write(connection, batch, assessed, unfit)
         except Later:
             raise
         except Exception as error:
@@ -155,25 +179,55 @@ class Handler:
             if unfit:
                 return self._store(batch, [], unfit) + self._store(batch, assessed, [])
             return [(batch.origins[assessed[0].entry.id], error)]
-        for outcome, count in counts.items():
+        ids, quarantined = written.stored.ids, written.quarantined
+        for outcome, count in {
+            "stored": len(ids),
+            "quarantined": len(quarantined),
+            "seen-before": written.seen,
+        }.items():
             PROCESSED.labels(outcome).inc(count)
+        if ids:  # of the oldest alone: here nothing is done for each submission that can be done for all
+            STORED_DELAY.observe(time.time() - received_at(UUID(min(ids))).timestamp())
+        _tell(batch, written)
         return []
 
     def _write(
         self, connection: sa.Connection, batch: Batch, assessed: Sequence[Assessed], unfit: Sequence[quarantine.Item]
-    ) -> dict[str, int]:
-        """Everything about these on the caller's transaction; how many had which outcome."""
-        fresh, seconds = store(connection, assessed)
+    ) -> _Written:
+        """Everything about these on the caller's transaction."""
+        began = tracing.now()
+        stored = store(connection, assessed)
         detail = "this client already answered this survey"
-        twice = [_item_of(batch.origins[item.entry.id], QuarantineReason.DUPLICATE, detail) for item in seconds]
-        quarantine.add(connection, [*unfit, *twice])
-        seen = len(assessed) - len(fresh) - len(seconds)
-        return {"stored": len(fresh), "quarantined": len(unfit) + len(twice), "seen-before": seen}
+        twice = [_item_of(batch.origins[item.entry.id], QuarantineReason.DUPLICATE, detail) for item in stored.seconds]
+        items = [*unfit, *twice]
+        quarantine.add(connection, items)
+        return _Written(began, stored, items, len(assessed) - len(stored.fresh) - len(stored.seconds))
 
     def _decided(self, origin: _Origin, surveys: dict[str, Survey], sentiment: Sentiment) -> Assessed:
         survey = surveys[origin.entry.survey]
         decision = decide(survey, origin.entry, sentiment)
         return Assessed(origin.entry, survey, sentiment, decision, self._scorer.name)
+
+
+def _tell(batch: Batch, written: _Written) -> None:
+    """Say in the log and in the traces what was committed."""
+    log_ids("stored", written.stored.ids)
+    log_ids("selected", written.stored.selected)
+    for item in written.quarantined:
+        known = {"id": str(item.feedback_id)} if item.feedback_id else {}
+        log.warning("quarantined", **known, source=item.source, reason=item.reason)
+    if not tracing.on():
+        return
+    ended = tracing.now()
+    for stored in written.stored.fresh:
+        submission, decision = stored.entry.id, stored.decision
+        tracing.record(
+            submission, "assess", batch.began, batch.ready, label=stored.sentiment.label, selected=decision.selected
+        )
+        tracing.record(submission, "store", written.began, ended, survey=stored.entry.survey)
+    for item in written.quarantined:
+        if item.feedback_id:
+            tracing.record(item.feedback_id, "quarantine", written.began, ended, reason=item.reason)
 
 
 def _item(source: str, fields: dict[bytes, bytes], reason: QuarantineReason, detail: str) -> quarantine.Item:

@@ -45,9 +45,10 @@ _INSERT = sa.text("""
             reasons text[], priority text, policy text)
         ORDER BY id
         ON CONFLICT DO NOTHING
-        RETURNING id
+        RETURNING id, selected
     )
-    SELECT coalesce(string_agg(id::text, ' '), '') FROM inserted
+    SELECT coalesce(string_agg(id::text, ' '), ''), coalesce(string_agg(id::text, ' ') FILTER (WHERE selected), '')
+    FROM inserted
 """)
 
 _ROLLUP = sa.text("""
@@ -67,25 +68,28 @@ _ROLLUP = sa.text("""
 _PRESENT = sa.text("SELECT id FROM feedback WHERE id = ANY(CAST(:ids AS uuid[]))")
 
 
-def store(connection: sa.Connection, batch: Sequence[Assessed]) -> tuple[list[Assessed], list[Assessed]]:
-    """Store a batch; (those that were new, those whose client had already answered). The rest was there before."""
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What was new, its ids and those of them that were selected (in another order); what was not new because its
+    client had already answered. The rest was there before.
+    """
+
+    fresh: Sequence[Assessed] = ()
+    ids: Sequence[str] = ()
+    selected: Sequence[str] = ()
+    seconds: Sequence[Assessed] = ()
+
+
+def store(connection: sa.Connection, batch: Sequence[Assessed]) -> Stored:
+    """Store a batch."""
     if not batch:
-        return [], []
+        return Stored()
     rows = to_json([_row(item) for item in batch]).decode()
-    inserted = set(connection.execute(_INSERT, {"rows": rows}).scalar_one().split())
-    fresh: list[Assessed] = []
-    others: list[Assessed] = []
-    for item in batch:
-        name = str(item.entry.id)
-        if name in inserted:
-            inserted.discard(name)  # the same id twice in one batch was inserted once
-            fresh.append(item)
-        else:
-            others.append(item)
+    ids, selected = (text.split() for text in connection.execute(_INSERT, {"rows": rows}).one())
+    fresh, others = _split(batch, ids)
     seconds: list[Assessed] = []
     if others:
-        ids = [str(item.entry.id) for item in others]
-        present = set(connection.execute(_PRESENT, {"ids": ids}).scalars())
+        present = set(connection.execute(_PRESENT, {"ids": [str(item.entry.id) for item in others]}).scalars())
         seconds = [item for item in others if item.entry.id not in present]
     if fresh:
         outbox.add(connection, [_event(item) for item in fresh if item.decision.selected])
@@ -93,14 +97,31 @@ def store(connection: sa.Connection, batch: Sequence[Assessed]) -> tuple[list[As
         connection.execute(_ROLLUP, {"rows": to_json(_counts(fresh)).decode()})
         for survey in {item.survey.slug for item in fresh}:
             changed(connection, survey)
-    return fresh, seconds
+    return Stored(fresh, ids, selected, seconds)
+
+
+def _split(batch: Sequence[Assessed], inserted: Sequence[str]) -> tuple[list[Assessed], list[Assessed]]:
+    """Those that were inserted, and the others."""
+    if len(inserted) == len(batch):  # nearly always: no need to look at each
+        return list(batch), []
+    left = set(inserted)
+    fresh: list[Assessed] = []
+    others: list[Assessed] = []
+    for item in batch:
+        name = str(item.entry.id)
+        if name in left:
+            left.discard(name)  # the same id twice in one batch was inserted once
+            fresh.append(item)
+        else:
+            others.append(item)
+    return fresh, others
 
 
 def _row(item: Assessed) -> dict[str, Any]:
     entry, sentiment, decision = item.entry, item.sentiment, item.decision
     contact = entry.contact
     return {
-        "id": str(entry.id),
+        "id": entry.id,
         "survey": entry.survey,
         "client": entry.client,
         "source": entry.source,

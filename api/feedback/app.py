@@ -21,6 +21,7 @@ from heed.stream.admission import Admission, connect
 from heed.stream.queue import Queue
 from heed.web import fastapi_problems, health
 from heed.web.guards import BodyLimit, SecurityHeaders
+from heed.web.measure import Measure
 from heed.web.problems import Problem, invalid
 from heed.web.static import FRONTEND, Static
 
@@ -34,7 +35,14 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         await redis.aclose()
 
-    app = FastAPI(title="Heed: feedback", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Heed: feedback",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        telemetry=fastapi_problems.NO_TELEMETRY,
+    )
     desk = Desk(settings, Surveys(redis), Admission(redis, settings), Tokens(settings.need("secret_key")))
     base = str(settings.feedback_url).rstrip("/") if settings.feedback_url else None
 
@@ -75,5 +83,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/static", Static(FRONTEND / "feedback" / "static", FRONTEND / "shared"))
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(Measure)
     complete(app)
     return app

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from api.feedback.surveys import Surveys
 from api.feedback.tokens import Tokens, digest_of
+from heed import tracing
 from heed.contracts import StreamEntry, Submission, Survey, new_id, received_at
 from heed.errors import Later
 from heed.settings import Settings
@@ -70,6 +71,7 @@ class Desk:
         source: Literal["form", "api"],
     ) -> Taken:
         """Admit `submission`, repeatable by its idempotency `key`; raises AlreadyVoted or Problem."""
+        started = tracing.now()
         _fits(survey, submission)
         trusted = self._trusted(request)
         if key is not None and not (0 < len(key) <= 255 and _PRINTABLE.issuperset(key)):
@@ -91,6 +93,8 @@ class Desk:
             outcome = await self._admission.admit(entry, digest, address)
         except Later as error:
             ADMISSIONS.labels("unavailable").inc()
+            # It may be in the queue all the same, and then its trace needs its root.
+            tracing.admit(entry.id, started, survey=survey.slug, source=source, outcome="unavailable")
             raise Problem(
                 503,
                 "Your answer could not be taken just now and nothing was lost on our side. "
@@ -101,6 +105,7 @@ class Desk:
         match outcome:
             case Admitted():
                 _ACCEPTED.inc()
+                tracing.admit(entry.id, started, survey=survey.slug, source=source, outcome="accepted")
                 return Taken(entry.id, self.tokens.client_token(client), not known)
             case Held(id=first, same=True):
                 ADMISSIONS.labels("repeated").inc()

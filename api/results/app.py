@@ -18,6 +18,7 @@ from heed.settings import Settings
 from heed.stream.queue import Queue
 from heed.web import fastapi_problems, health
 from heed.web.guards import BodyLimit, SecurityHeaders
+from heed.web.measure import Measure
 from heed.web.static import FRONTEND, Static
 
 
@@ -43,6 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         responses=fastapi_problems.RESPONSES,
+        telemetry=fastapi_problems.NO_TELEMETRY,
     )
     app.state.live = live
     app.include_router(routes.router(engine, answers, books, live))
@@ -56,4 +58,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Gate, access=access)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(Measure)
     return app

@@ -19,6 +19,7 @@ from heed.db.tables import used_links
 from heed.errors import Invalid, Later
 from heed.links import VALID_SECONDS, read_login_token
 from heed.settings import Settings
+from heed.telemetry import LOGINS
 from heed.web.problems import Problem
 
 _INSTEAD = "Log in with the password instead."
@@ -37,7 +38,8 @@ def router(settings: Settings, engine: sa.Engine, access: Access, templates: Tem
         values = {"message": message, "next": local_path(then), "has_password": access.has_password}
         return templates.page("login.html", status, headers, **values)
 
-    def enter(request: Request, path: str) -> Response:
+    def enter(request: Request, path: str, by: str) -> Response:
+        LOGINS.labels(by).inc()
         response = RedirectResponse(path, 303, {"Cache-Control": "no-store"})
         secure = request.url.scheme == "https"
         response.set_cookie(COOKIE, access.new_session(), SESSION_SECONDS, httponly=True, samesite="lax", secure=secure)
@@ -53,12 +55,16 @@ def router(settings: Settings, engine: sa.Engine, access: Access, templates: Tem
         try:
             first = _use(engine, read_login_token(secret_key, once))
         except Invalid as error:
+            LOGINS.labels("bad-link").inc()
             return form(request, f"{error} {_INSTEAD}", 403)
         except Later:
             return form(
                 request, "The link cannot be checked at the moment. Try again, or use the password.", 503, wait=5
             )
-        return enter(request, "/") if first else form(request, f"This login link was already used. {_INSTEAD}", 403)
+        if not first:
+            LOGINS.labels("used-link").inc()
+            return form(request, f"This login link was already used. {_INSTEAD}", 403)
+        return enter(request, "/", by="link")
 
     @routes.post("/login")
     async def check(
@@ -71,12 +77,14 @@ def router(settings: Settings, engine: sa.Engine, access: Access, templates: Tem
         address = request.client.host if request.client else ""
         wait = throttle.wait(address)
         if wait:
+            LOGINS.labels("throttled").inc()
             minutes = math.ceil(wait / 60)
             return form(request, f"Too many attempts. Try again in {minutes} min.", 429, next, wait)
         if not access.is_password(password):
             throttle.failed(address)
+            LOGINS.labels("bad-password").inc()
             return form(request, "That is not the password." if access.has_password else "", 403, next)
-        return enter(request, local_path(next))
+        return enter(request, local_path(next), by="password")
 
     @routes.post("/logout")
     async def leave(request: Request) -> Response:

@@ -52,6 +52,8 @@ class Done:
 
 # A status that the desk reported for a ticket: (submission, ticket number, status).
 Report = tuple[UUID, int, str]
+# A status that is new to us: (submission, status).
+News = tuple[UUID, str]
 
 
 def take(connection: sa.Connection, feedback_id: UUID, survey: str, lease_seconds: float) -> Taken | Busy | Done:
@@ -131,8 +133,8 @@ def failed(connection: sa.Connection, held: Taken, error: str) -> bool:
     return _leave(connection, held, {"state": TicketState.FAILED, "leased_until": None, "last_error": error[:2000]})
 
 
-def seen(connection: sa.Connection, reports: Iterable[Report]) -> int:
-    """The desk says that these tickets have these statuses now; how many of them were news about tickets of ours.
+def seen(connection: sa.Connection, reports: Iterable[Report]) -> list[News]:
+    """The desk says that these tickets have these statuses now; those that were news about tickets of ours.
 
     A ticket whose number is not known yet (the answer to its creation is lost) keeps the status for later.
     """
@@ -140,7 +142,7 @@ def seen(connection: sa.Connection, reports: Iterable[Report]) -> int:
     for feedback_id, desk_id, reported in reports:
         latest.setdefault(feedback_id, {})[desk_id] = reported
     if not latest:
-        return 0
+        return []
     rows = connection.execute(
         sa.select(tickets.c.feedback_id, tickets.c.state, tickets.c.desk_id, tickets.c.desk_status, feedback.c.survey)
         .join(feedback, feedback.c.id == tickets.c.feedback_id)
@@ -148,14 +150,14 @@ def seen(connection: sa.Connection, reports: Iterable[Report]) -> int:
         .order_by(tickets.c.feedback_id)
         .with_for_update(of=tickets)
     ).all()
-    news = 0
+    news: list[News] = []
     counts: Counter[tuple[str, TicketState]] = Counter()
     for row in rows:
         known = latest[row.feedback_id]
         status = list(known.values())[-1] if row.desk_id is None else known.get(row.desk_id)
         if status is None or status == row.desk_status:
             continue
-        news += 1
+        news.append((row.feedback_id, status))
         values: dict[str, object] = {"desk_status": status, "updated_at": sa.func.now()}
         state = before = TicketState(row.state)
         # A deleted ticket has no further say: it stays what it was.
@@ -168,6 +170,14 @@ def seen(connection: sa.Connection, reports: Iterable[Report]) -> int:
         changed(connection, row.survey)
     _count(connection, counts)
     return news
+
+
+def counts(connection: sa.Connection) -> dict[str, int]:
+    """Tickets of all surveys by state, those with none included."""
+    rows = connection.execute(
+        sa.select(ticket_counts.c.state, sa.func.sum(ticket_counts.c.tickets)).group_by(ticket_counts.c.state)
+    )
+    return {str(state): 0 for state in TicketState} | {state: int(count) for state, count in rows}
 
 
 def replay_failed(connection: sa.Connection, ids: Sequence[UUID] | None = None) -> int:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from heed.contracts import DEFAULT_SURVEY
 from heed.db.schema import HEAD
 from heed.db.tables import surveys
+from heed.errors import HeedError
 
 _LOCK = 0x48656564  # "Heed"
 
@@ -27,11 +28,14 @@ def _config() -> Config:
 
 def migrate(engine: sa.Engine) -> str:
     """Upgrade to the head, unless a newer version of Heed has been there already, and create the default survey; the
-    revision reached.
+    revision reached. Raises HeedError when the database cannot hold every customer's words.
     """
     with engine.begin() as connection:
         connection.execute(sa.text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        encoding = connection.execute(sa.text("SHOW server_encoding")).scalar_one()
+        if encoding != "UTF8":
+            raise HeedError(f"The database's encoding is {encoding}; Heed needs one made with ENCODING 'UTF8'.")
         revision = MigrationContext.configure(connection).get_current_revision()
         if revision is None or revision < HEAD:
             config = _config()

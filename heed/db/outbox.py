@@ -16,6 +16,9 @@ from heed.db.tables import outbox
 LEASE_SECONDS = 30
 MOST_SECONDS = 3600
 
+# (id, event, how often it was published)
+Claim = tuple[UUID, dict[str, Any], int]
+
 _ADD = sa.text("""
     INSERT INTO outbox (feedback_id, event)
     SELECT CAST(event ->> 'id' AS uuid), event FROM json_array_elements(CAST(:rows AS json)) AS event
@@ -30,8 +33,8 @@ def add(connection: sa.Connection, events: Sequence[NegativeFeedback]) -> None:
         connection.execute(_ADD, {"rows": f"[{rows}]"})
 
 
-def claim(connection: sa.Connection, limit: int) -> list[tuple[UUID, dict[str, Any], int]]:
-    """Take due events for LEASE_SECONDS: (id, event, how often it was published). Several relays share the work."""
+def claim(connection: sa.Connection, limit: int) -> list[Claim]:
+    """Take due events for LEASE_SECONDS. Several relays share the work."""
     # Later than any pause: the clock was put back since.
     too_late = outbox.c.due_at > sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, 2 * MOST_SECONDS)
     connection.execute(sa.update(outbox).where(too_late).values(due_at=sa.func.now()))
@@ -85,6 +88,12 @@ def not_published(connection: sa.Connection, ids: Sequence[UUID], error: str) ->
 def close(connection: sa.Connection, feedback_id: UUID) -> None:
     """Its ticket is terminal: nothing is in flight any more."""
     connection.execute(sa.delete(outbox).where(outbox.c.feedback_id == feedback_id))
+
+
+def oldest_age(connection: sa.Connection) -> float:
+    """Seconds that the oldest of them has been here; 0 when there is none."""
+    age = sa.func.extract("epoch", sa.func.clock_timestamp() - sa.func.min(outbox.c.created_at))
+    return max(float(connection.execute(sa.select(age)).scalar_one() or 0), 0.0)
 
 
 def depth(connection: sa.Connection) -> int:

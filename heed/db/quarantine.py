@@ -75,6 +75,17 @@ def standing() -> sa.ColumnElement[bool]:
     return quarantine.c.resolved_at.is_(None) & ~((quarantine.c.kind == QuarantineKind.SUBMISSION) & stored)
 
 
+def counts(connection: sa.Connection) -> dict[tuple[str, str], int]:
+    """How many rows stand, by kind and reason, those with none included."""
+    rows = connection.execute(
+        sa.select(quarantine.c.kind, quarantine.c.reason, sa.func.count())
+        .where(standing())
+        .group_by(quarantine.c.kind, quarantine.c.reason)
+    )
+    every = {(str(kind), str(reason)): 0 for kind in QuarantineKind for reason in QuarantineReason}
+    return every | {(kind, reason): count for kind, reason, count in rows}
+
+
 def ask_replay(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
     """Ask the worker to try unresolved submissions again (all, or these); how many."""
     statement = (

@@ -2,7 +2,11 @@
 
 import sqlalchemy as sa
 
-HEAD = "0001"  # the newest migration; revisions are numbers of four digits, so they compare as text
+from heed.db import engine as db
+from heed.lifecycle import Backoff, Heartbeat, Stop
+from heed.telemetry import log
+
+HEAD = "0002"  # the newest migration; revisions are numbers of four digits, so they compare as text
 
 
 def check(engine: sa.Engine) -> str | None:
@@ -17,3 +21,18 @@ def check(engine: sa.Engine) -> str | None:
     if current is None or current < HEAD:
         return f"the schema is at {current}, this version needs {HEAD}; run: heed migrate"
     return None
+
+
+def wait(engine: sa.Engine, stop: Stop, heartbeat: Heartbeat) -> None:
+    """Until the database has the schema (somebody else migrates it), or a stop is asked for."""
+    pauses = Backoff(0.5, 5.0)
+    while not stop:
+        heartbeat.beat()
+        try:
+            problem = check(engine)
+        except db.RETRYABLE as error:
+            problem = f"Postgres does not answer: {db.first_line(error)}"
+        if problem is None:
+            return
+        log.warning("waiting", reason=problem)
+        stop.wait(pauses.next())

@@ -133,6 +133,19 @@ quarantine = sa.Table(
     sa.Index("ix_quarantine_feedback_id", "feedback_id"),
 )
 
+# Differences that a recovery left in the books, written off by a person (heed.books).
+settlements = sa.Table(
+    "settlements",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("reason", sa.Text, nullable=False),
+    # Accepted, and neither queued nor in Postgres any more.
+    sa.Column("lost", sa.BigInteger, sa.CheckConstraint("lost >= 0", name="lost"), nullable=False),
+    # In Postgres, and accepted by a queue that is gone.
+    sa.Column("earlier", sa.BigInteger, sa.CheckConstraint("earlier >= 0", name="earlier"), nullable=False),
+)
+
 # How far something that is read on and on has been read (the desk's incremental export).
 cursors = sa.Table(
     "cursors",

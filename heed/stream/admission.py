@@ -1,9 +1,9 @@
 """Admission: a submission is on the stream with its vote lock, or it is not; there is nothing in between.
 
 Guarantees: an `Admitted` is as durable as Redis is configured; a client's first submission wins and a repeat of
-it is recognised; nothing is retried behind the caller's back, since a repeat is the caller's to make, with its
-idempotency key. Submissions that arrive together share a round trip (and its fsync): one script call is in
-flight for each partition while the next batch gathers.
+it is recognised; what is tried again, once, after a broken connection enters once, since its lock tells its own.
+Submissions that arrive together share a round trip (and its fsync): one script call is in flight for each partition
+while the next batch gathers.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import NoScriptError
 
 from heed.contracts import StreamEntry
@@ -23,7 +24,7 @@ from heed.contracts.entry import VERSION
 from heed.errors import Later
 from heed.settings import Settings
 from heed.stream import keys
-from heed.telemetry import ADMISSION_BATCH, log
+from heed.telemetry import ADMISSION_BATCH, ADMISSION_SECONDS, log, log_ids, timed
 
 SCRIPT = files("heed.stream").joinpath("admission.lua").read_text(encoding="utf-8")
 BATCH_MOST = 128
@@ -61,10 +62,11 @@ Outcome = Admitted | Held | Limited | Full
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One line of the script's call: (vote lock, rate counter) and (entry, the lock's value)."""
+    """One line of the script's call: (vote lock, rate counter) and (entry, the lock's value). No id: nothing enters."""
 
     keys: tuple[str, str]
     arguments: tuple[str, str]
+    id: str = ""
 
 
 def connect(settings: Settings) -> Redis:
@@ -107,7 +109,8 @@ class Admission:
                 if outcome != b"+":
                     return _outcome(outcome, digest)
         lock = keys.vote(partition, entry.survey, entry.client)
-        item = _Item((lock, counter), (entry.model_dump_json(), f"{entry.id} {digest}"))
+        name = str(entry.id)
+        item = _Item((lock, counter), (entry.model_dump_json(), f"{name} {digest}"), name)
         return _outcome(await lane.send(item), digest)
 
 
@@ -149,22 +152,38 @@ class _Lane:
                 batch, self._waiting = self._waiting[:BATCH_MOST], self._waiting[BATCH_MOST:]
                 ADMISSION_BATCH.observe(len(batch))
                 try:
-                    answers = await self._call([item for item, _ in batch])
+                    with timed(ADMISSION_SECONDS):
+                        answers = await self._call([item for item, _ in batch])
                 except Exception as error:  # noqa: BLE001 - whatever it is, nobody may be left waiting for an answer
+                    unknown = [item.id for item, _ in batch if item.id]  # they may be on the stream all the same
                     # Those still waiting would meet the same: tell all of them now rather than one time-out each.
                     batch, self._waiting = batch + self._waiting, []
                     for _, future in batch:
                         if not future.done():
                             future.set_exception(Later("the queue does not take submissions now", retry_after=2))
                     log.warning("admission-failed", error=f"{type(error).__name__}: {error}", waiting=len(batch))
+                    log_ids("admission-unknown", unknown)
                 else:
-                    for (_, future), answer in zip(batch, answers, strict=True):
+                    admitted = []
+                    for (item, future), answer in zip(batch, answers, strict=True):
+                        # A lock that holds exactly what this item would write: its first try came through.
+                        ours = item.id and answer == item.arguments[1].encode()
+                        if item.id and (ours or answer == b"+"):
+                            admitted.append(item.id)
                         if not future.done():
-                            future.set_result(answer)
+                            future.set_result(b"+" if ours else answer)
+                    log_ids("admitted", admitted)
         finally:
             self._flight = None
 
     async def _call(self, items: Sequence[_Item]) -> list[bytes]:
+        try:
+            return await self._run(items)
+        except Disconnected:
+            # Redis closed the connection, perhaps long ago: only its use tells. If the script ran, its locks tell.
+            return await self._run(items)
+
+    async def _run(self, items: Sequence[_Item]) -> list[bytes]:
         names = [self.stream, *(key for item in items for key in item.keys)]
         values: list[str | int] = [*self._common, *(argument for item in items for argument in item.arguments)]
         if self._sha is None:

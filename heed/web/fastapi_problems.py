@@ -18,6 +18,9 @@ from heed.web.problems import MEDIA_TYPE, Problem, answer, field_errors
 RETRY_SECONDS = 5
 _DETAILS = {404: "There is nothing at this address.", 405: "This address does not take that method."}
 
+# For `FastAPI(telemetry=...)`: its own spans would carry visitors' addresses (heed.tracing has ours).
+NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}
+
 # For `FastAPI(responses=...)`: what OpenAPI says of every route's errors.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {

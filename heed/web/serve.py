@@ -9,6 +9,7 @@ from typing import Any
 
 import uvicorn
 
+from heed import tracing
 from heed.lifecycle import follow_parent, settle
 from heed.settings import Settings
 from heed.web.protocol import BoundedHttp
@@ -42,6 +43,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.stopping()
         await super().shutdown(sockets)
+        tracing.close()  # uvicorn ends the process by the signal that it got: nothing runs at its exit
 
 
 def serve(app: Any, settings: Settings, port: int, stopping: Callable[[], None] = lambda: None) -> None:

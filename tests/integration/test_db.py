@@ -1,12 +1,20 @@
 """Migrations make the tables the code describes; ledger and outbox move together."""
 
+import secrets
+import threading
+
+import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from heed.db import engine as db
 from heed.db.migrate import migrate
-from heed.db.schema import HEAD, check
+from heed.db.schema import HEAD, check, wait
 from heed.db.tables import metadata, surveys
+from heed.errors import HeedError
+from heed.lifecycle import Heartbeat, Stop
+from heed.settings import Settings
 
 
 def test_migrations_equal_tables_and_run_twice(engine: sa.Engine) -> None:
@@ -23,3 +31,32 @@ def test_a_newer_schema_is_left_alone(engine: sa.Engine) -> None:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     assert migrate(engine) == "9999"
     assert check(engine) is None
+
+
+def test_a_database_that_cannot_hold_every_word_is_refused(postgres_url: str) -> None:
+    name = f"t{secrets.token_hex(6)}"
+    server = db.connect(Settings(database_url=postgres_url.replace("/heed?", "/postgres?")), "tests")
+    with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"))
+    engine = db.connect(Settings(database_url=postgres_url.replace("/heed?", f"/{name}?")), "tests")
+    try:
+        with pytest.raises(HeedError, match="SQL_ASCII"):
+            migrate(engine)
+    finally:
+        engine.dispose()
+        with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+        server.dispose()
+
+
+def test_a_service_waits_until_somebody_has_migrated(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0000'"))
+    waiter = threading.Thread(target=wait, args=(engine, Stop(), Heartbeat(60)))
+    waiter.start()
+    waiter.join(0.7)
+    assert waiter.is_alive()
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = :head"), {"head": HEAD})
+    waiter.join(10)
+    assert not waiter.is_alive()

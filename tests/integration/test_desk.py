@@ -17,7 +17,7 @@ from heed.contracts import Priority, new_id
 from heed.errors import HeedError, Later, Paused, Refused
 from heed.settings import Settings
 from ticketing import zendesk
-from ticketing.desk import TicketRequest
+from ticketing.desk import Opened, TicketRequest
 from ticketing.zendesk import ZendeskDesk
 
 
@@ -56,7 +56,7 @@ def a_request() -> TicketRequest:
 
 
 def opened(desk: ZendeskDesk, request: TicketRequest, *, look_first: bool = False) -> int:
-    return desk.open(request, idempotency_key=f"heed-{request.external_id}", look_first=look_first)
+    return desk.open(request, idempotency_key=f"heed-{request.external_id}", look_first=look_first).desk_id
 
 
 # What any Zendesk must do
@@ -71,6 +71,14 @@ def test_other_request_with_the_same_key_finds_the_first_ticket(either: ZendeskD
     request = a_request()
     number = opened(either, request)
     assert opened(either, replace(request, subject="Feedback: changed")) == number
+
+
+def test_it_tells_whether_the_ticket_was_there(either: ZendeskDesk) -> None:
+    request = a_request()
+    key = f"heed-{request.external_id}"
+    first = either.open(request, idempotency_key=key, look_first=False)
+    assert (first.made, first.status) == (True, "new")
+    assert either.open(request, idempotency_key=key, look_first=False) == Opened(first.desk_id, made=False)
 
 
 def test_note_is_added_once(either: ZendeskDesk) -> None:
@@ -118,7 +126,7 @@ def test_concurrent_tries_open_one_ticket(desk: ZendeskDesk, sandbox: Sandbox) -
 def test_ticket_is_found_when_the_key_is_forgotten(desk: ZendeskDesk, sandbox: Sandbox) -> None:
     request = a_request()
     number = opened(desk, request)
-    assert desk.open(request, idempotency_key="another key", look_first=True) == number
+    assert desk.open(request, idempotency_key="another key", look_first=True) == Opened(number, made=False)
     fresh = a_request()
     assert opened(desk, fresh, look_first=True) != number
     assert len(sandbox.tickets(fresh.external_id)) == 1

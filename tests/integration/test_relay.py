@@ -175,8 +175,31 @@ def test_the_books_are_taken_on_after_a_surprise(
         raise RuntimeError("nobody thought of that")
 
     monkeypatch.setattr(relay.books, "take", take)
-    relay.watch_books(engine, Queue.connect(settings), stop)
+    relay.Watch(engine, Queue.connect(settings)).run(stop)
     assert surprises == 3
+
+
+def test_what_is_not_known_now_is_not_shown(
+    settings: Settings, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown(watch: relay.Watch) -> set[str]:
+        stop = Stop()
+        monkeypatch.setattr(stop, "wait", lambda _seconds: stop.request())
+        watch.run(stop)
+        return {sample.labels.get("entry", sample.name) for metric in watch.readings() for sample in metric.samples}
+
+    watch = relay.Watch(engine, Queue.connect(settings))
+    assert list(watch.readings()) == []
+    everything = shown(watch)
+    assert everything >= {"accepted", "queued", "stored", "lost", "in_flight", "heed_books_imbalance"}
+    away = Settings.model_validate(settings.model_dump() | {"redis_url": "redis://127.0.0.1:1/0"})
+    assert everything - shown(relay.Watch(engine, Queue.connect(away))) == {
+        "accepted",
+        "queued",
+        "heed_books_imbalance",
+    }
+    monkeypatch.setattr(relay, "BOOKS_STALE_SECONDS", 0)
+    assert list(watch.readings()) == []
 
 
 def test_a_bus_that_is_away_is_waited_for(settings: Settings, engine: sa.Engine, bus: Bus) -> None:

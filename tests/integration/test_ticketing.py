@@ -272,7 +272,7 @@ def test_death_between_create_and_record(
         held = ledger.take(connection, event.id, "default", 60)
         assert isinstance(held, ledger.Taken)
     key = f"heed-{event.id}" if remembered else f"forgotten-{event.id}"
-    number = desk.open(answer, idempotency_key=key, look_first=False)
+    number = desk.open(answer, idempotency_key=key, look_first=False).desk_id
     if noted:
         with house.engine.begin() as connection:
             assert ledger.created(connection, held, number)
@@ -334,7 +334,7 @@ def test_another_desk_gives_the_same_numbers_again(house: House, handler: Handle
     assert works(handler, second) == Outcome.OPENED
     assert exactly_one(sandbox, second.id)["id"] == house.ticket(second.id).desk_id == number + 1
     with house.engine.begin() as connection:
-        assert ledger.seen(connection, [(second.id, number + 1, "solved")]) == 1
+        assert ledger.seen(connection, [(second.id, number + 1, "solved")]) == [(second.id, "solved")]
     assert (house.state(first.id), house.state(second.id)) == ("opened", "solved")
 
 
@@ -621,15 +621,16 @@ def test_news_before_the_ticket_is_recorded_are_kept(house: House) -> None:
     with house.engine.begin() as connection:
         held = ledger.take(connection, event.id, "default", 60)
         assert isinstance(held, ledger.Taken)
-        assert ledger.seen(connection, [(event.id, 77, "solved")]) == 1
+        assert ledger.seen(connection, [(event.id, 77, "solved")]) == [(event.id, "solved")]
         ledger.created(connection, held, 77)
         ledger.opened(connection, held)
-        assert ledger.seen(connection, [(event.id, 78, "open"), (new_id(), 1, "open"), (event.id, 77, "solved")]) == 0
+        reports = [(event.id, 78, "open"), (new_id(), 1, "open"), (event.id, 77, "solved")]
+        assert ledger.seen(connection, reports) == []
     row = house.ticket(event.id)
     assert (row.state, row.desk_status) == ("solved", "solved")
     assert row.solved_at is not None
     with house.engine.begin() as connection:
-        assert ledger.seen(connection, [(event.id, 77, "deleted")]) == 1
+        assert ledger.seen(connection, [(event.id, 77, "deleted")]) == [(event.id, "deleted")]
     assert house.counts() == {"solved": 1}
 
 
@@ -735,7 +736,7 @@ def test_service_opens_tickets_takes_the_webhook_and_stops(
 
     metrics = service.http.get("/metrics").text
     assert 'heed_tickets_total{outcome="opened"} 1.0' in metrics
-    assert 'heed_desk_seconds_count{call="create"} 1.0' in metrics
+    assert 'heed_desk_seconds_count{call="create",ended="ok"} 1.0' in metrics
     assert service.http.get("/healthz").status_code == 200
     status, logged = service.end()
     assert status == 0

@@ -107,7 +107,7 @@ def test_note_of_an_answer_that_says_little() -> None:
 
 def test_console_desk_gives_the_same_number_each_time() -> None:
     desk, made = ConsoleDesk(), text.request(ANSWER, ANONYMOUS)
-    numbers = {desk.open(made, idempotency_key="k", look_first=look) for look in (False, True)}
+    numbers = {desk.open(made, idempotency_key="k", look_first=look).desk_id for look in (False, True)}
     assert len(numbers) == 1
     assert 0 < numbers.pop() < 2**63
 

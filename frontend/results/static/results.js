@@ -138,7 +138,8 @@ async function showBooks() {
   const books = await fetch("/api/v1/books").then((answer) => (answer.ok ? answer.json() : null), () => null);
   if (!books) return;
   const sum = (...parts) => parts.map(([field, name]) => `${count(books[field] ?? 0)} ${name}`).join(" + ");
-  const stored = sum(["stored", "stored"], ["quarantined", "quarantined"], ["queued", "queued"]);
+  const lost = books.lost ? [["lost", "lost"]] : [];
+  const stored = sum(["stored", "stored"], ["quarantined", "quarantined"], ["queued", "queued"], ...lost);
   const ticketed = sum(["ticketed", "with ticket"], ["in_flight", "in flight"], ["failed", "failed"]);
   const sent = `${count(books.selected)} selected = ${ticketed}`;
   const problems = books.problems.join(" ");
@@ -147,11 +148,19 @@ async function showBooks() {
   if (books.balanced) say(line, `The books balance: ${count(books.accepted)} accepted = ${stored}; ${sent}.`);
   else if (books.balanced === false) say(line, `The books do not balance. ${problems}`);
   else say(line, `The books cannot be closed at the moment: ${problems} Known: ${sent}.`);
+  byId("settlements").replaceChildren(...books.settlements.map(settlement));
   const notice = byId("quarantine");
   notice.hidden = books.quarantined === 0;
   const waiting = plural(books.quarantined, "submission", "submissions");
   const why = el("a", { href: "/api/v1/quarantine" }, "See why");
   notice.replaceChildren(`In quarantine, because they could not be processed: ${waiting}. `, why);
+}
+
+function settlement({ at, reason, lost, earlier }) {
+  const parts = [];
+  if (lost) parts.push(`${count(lost)} accepted and lost`);
+  if (earlier) parts.push(`${count(earlier)} accepted by an earlier queue`);
+  return el("p", {}, `Settled on ${new Date(at).toLocaleString()}: ${parts.join(", ")} (${reason}).`);
 }
 
 const data = JSON.parse(byId("data").textContent);

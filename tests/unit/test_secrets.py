@@ -1,0 +1,50 @@
+"""The secrets of a system in containers."""
+
+import stat
+from pathlib import Path
+
+from heed.secrets import hand_out
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_made_once_and_kept(tmp_path: Path) -> None:
+    hand_out(tmp_path)
+    first = contents(tmp_path)
+    hand_out(tmp_path)
+    assert contents(tmp_path) == first
+
+
+def test_each_service_gets_its_own_and_no_other(tmp_path: Path) -> None:
+    hand_out(tmp_path)
+    names = {path.name: {file.name for file in path.iterdir()} for path in tmp_path.iterdir()}
+    assert "HEED_DATABASE_URL" not in names["feedback"], "the public site knows no database"
+    assert names["sandbox"] == {"HEED_ZENDESK_WEBHOOK_SECRET"}
+    for service in names.keys() - {"kept"}:
+        for file in (tmp_path / service).iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o444
+    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o700
+
+
+def test_what_belongs_together_agrees(tmp_path: Path) -> None:
+    hand_out(tmp_path)
+    password = (tmp_path / "postgres" / "POSTGRES_PASSWORD").read_text()
+    assert f":{password}@postgres:" in (tmp_path / "worker" / "HEED_DATABASE_URL").read_text()
+    assert (tmp_path / "redis" / "redis.conf").read_text().split()[1] in (
+        tmp_path / "feedback" / "HEED_REDIS_URL"
+    ).read_text()
+
+
+def test_a_deleted_secret_is_renewed_and_the_others_stay(tmp_path: Path) -> None:
+    hand_out(tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / "kept" / "HEED_API_KEY").unlink()
+    hand_out(tmp_path)
+    after = contents(tmp_path)
+    assert {name for name in before if before[name] != after[name]} == {
+        "kept/HEED_API_KEY",
+        "feedback/HEED_API_KEY",
+        "results/HEED_API_KEY",
+    }
