@@ -1,11 +1,11 @@
-"""What OpenAPI says of the submission route, which is a plain route that reads its body by itself."""
+"""What OpenAPI says of this site: the submission route, which reads its body by itself, and the models it refers to."""
 
 from typing import Any
 
-from fastapi import FastAPI
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
+from heed import __version__
 from heed.contracts import Submission
 
 PATH = "/api/v1/surveys/{slug}/feedback"
@@ -76,20 +76,15 @@ OPERATION: dict[str, Any] = {
 }
 
 
-def complete(app: FastAPI) -> None:
-    """Add the submission route and the models it refers to."""
-    plain = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = plain()
-            models: list[tuple[type[BaseModel], Any]] = [
-                (model, "validation") for model in (Submission, Accepted, ProblemDocument)
-            ]
-            _, schemas = models_json_schema(models, ref_template=_REF)
-            document["paths"][PATH] = {"post": OPERATION}
-            document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
-        assert app.openapi_schema is not None
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
+def document() -> dict[str, Any]:
+    """The OpenAPI document."""
+    models: list[tuple[type[BaseModel], Any]] = [
+        (model, "validation") for model in (Submission, Accepted, ProblemDocument)
+    ]
+    _, schemas = models_json_schema(models, ref_template=_REF)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Heed: feedback", "version": __version__},
+        "paths": {PATH: {"post": OPERATION}},
+        "components": {"schemas": schemas["$defs"]},
+    }

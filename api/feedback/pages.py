@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from fastapi import FastAPI, Request
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pydantic import ValidationError
+from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from api.feedback.submit import COOKIE, AlreadyVoted, Desk, cookie, keep, received_text
 from heed.contracts import DEFAULT_SURVEY, Submission, Survey
 from heed.contracts.text import COMMENT_MAX, EMAIL_MAX, NAME_MAX
-from heed.web import fastapi_problems
-from heed.web.problems import Problem, field_errors
+from heed.web.problems import Problem, as_problem, field_errors
 from heed.web.static import FRONTEND
 
 RATINGS = {1: "Very bad", 2: "Bad", 3: "Fair", 4: "Good", 5: "Very good"}
@@ -40,7 +40,7 @@ def _environment() -> Environment:
     return environment
 
 
-def add(app: FastAPI, desk: Desk) -> None:
+def add(app: Starlette, desk: Desk) -> None:
     """Add the pages to the site."""
     environment = _environment()
 
@@ -106,14 +106,14 @@ def add(app: FastAPI, desk: Desk) -> None:
         return render("receipt.html", headers=headers, id=submission_id, received=received_text(submission_id))
 
     async def nothing(request: Request, error: Exception) -> Response:
-        problem = fastapi_problems.as_problem(error)
+        problem = as_problem(error)
         person = "text/html" in request.headers.get("accept", "")
         return sorry(problem) if person and problem.status == 404 else problem.response()
 
-    app.add_route("/", show, methods=["GET"], include_in_schema=False)
-    app.add_route("/s/{slug}", show, methods=["GET"], include_in_schema=False)
-    app.add_route("/s/{slug}", submit, methods=["POST"], include_in_schema=False)
-    app.add_route("/r/{token}", receipt, methods=["GET"], include_in_schema=False)
+    app.add_route("/", show, methods=["GET"])
+    app.add_route("/s/{slug}", show, methods=["GET"])
+    app.add_route("/s/{slug}", submit, methods=["POST"])
+    app.add_route("/r/{token}", receipt, methods=["GET"])
     app.add_exception_handler(HTTPException, nothing)
 
 

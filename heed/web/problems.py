@@ -1,17 +1,26 @@
-"""Errors over HTTP as RFC 9457 problem documents (`application/problem+json`).
+"""Errors over HTTP as RFC 9457 problem documents (`application/problem+json`): wrong input, wrong path, a service that
+is away, a bug.
 
-Guarantees: every error of a JSON route has this one form; it never echoes what was sent.
+Guarantees: every error of a JSON route has this one form; it never echoes what was sent nor shows internals; what is
+away answers 503 with Retry-After.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from heed.errors import Later
+
 MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+_DETAILS = {404: "There is nothing at this address.", 405: "This address does not take that method."}
 
 
 class Problem(Exception):
@@ -42,10 +51,31 @@ class Problem(Exception):
         return JSONResponse(body, self.status, dict(self.headers or {}), media_type=MEDIA_TYPE)
 
 
-async def answer(_request: Request, problem: Exception) -> Response:
-    """Exception handler for `Problem`."""
-    assert isinstance(problem, Problem)
-    return problem.response()
+def install(app: Starlette) -> None:
+    """Answer every error of `app` with a problem document."""
+    for kind in (Problem, HTTPException, Later, Exception):  # the last is raised again, and so uvicorn logs it
+        app.add_exception_handler(kind, answer)
+
+
+async def answer(_request: Request, error: Exception) -> Response:
+    """Exception handler for any error."""
+    return as_problem(error).response()
+
+
+def as_problem(error: Exception) -> Problem:
+    """What `error` says to the outside."""
+    match error:
+        case Problem():
+            return error
+        case HTTPException():
+            detail = _DETAILS.get(error.status_code, "The request could not be handled.")
+            return Problem(error.status_code, detail, headers=error.headers)
+        case Later():
+            seconds = max(1, math.ceil(error.retry_after or RETRY_SECONDS))
+            detail = "Something this needs is away at the moment; try again."
+            return Problem(503, detail, kind="later", headers={"Retry-After": str(seconds)})
+        case _:
+            return Problem(500, "Something went wrong here; it has been logged.", kind="unexpected")
 
 
 def field_errors(errors: Sequence[Any]) -> list[dict[str, str]]:
