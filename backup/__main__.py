@@ -88,7 +88,10 @@ class Schedule:
         return self._seems_due()
 
     def _seems_due(self) -> bool:
-        return self._newest is None or datetime.now(UTC) >= self._newest.taken_at + self._every
+        if self._newest is None:
+            return True
+        age = datetime.now(UTC) - self._newest.taken_at
+        return not timedelta() <= age < self._every
 
     def _take(self) -> None:
         started = time.monotonic()

@@ -5,7 +5,7 @@ takes the manifest first, so that nothing ever looks like a backup that is not o
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
@@ -17,6 +17,7 @@ from heed.telemetry import log
 LATEST = "latest"
 _BEGINS = "heed-"
 _DUMP, _MANIFEST = ".dump", ".json"
+_CLOCKS_DIFFER = timedelta(minutes=1)  # those of two machines, while neither is wrong
 
 
 class Counts(BaseModel):
@@ -70,6 +71,9 @@ def backups(place: Place) -> list[Manifest]:
             except ValidationError:
                 log.warning("manifest-unreadable", file=file)
                 continue
+            if file != f"{manifest.name}{_MANIFEST}":  # a copy of one that is counted by itself
+                log.warning("manifest-renamed", file=file)
+                continue
             if files.get(manifest.dump) != manifest.bytes:
                 log.warning("backup-incomplete", name=manifest.name)
                 continue
@@ -83,7 +87,13 @@ def pick(place: Place, name: str) -> Manifest:
     if not there:
         raise Invalid(f"There is no backup in {place.name}.")
     if name == LATEST:
-        return there[0]
+        latest = there[0]
+        if latest.taken_at > datetime.now(UTC) + _CLOCKS_DIFFER:
+            raise Invalid(
+                f"{latest.name} is from the future: a clock is or was wrong, so which is the latest is not certain. "
+                "Choose one by its name; see what there is: heed backup --list"
+            )
+        return latest
     for manifest in there:
         if manifest.name == name:
             return manifest

@@ -13,7 +13,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from backup.catalogue import Manifest
 from backup.watch import Watch
@@ -25,7 +25,8 @@ console = Console(highlight=False)
 
 def overview(there: Sequence[Manifest]) -> None:
     """A table of backups."""
-    table = Table("name", "age", "size", "answers", "tickets", "quarantine", "schema", box=None, pad_edge=False)
+    name = Column("name", no_wrap=True)  # whole, however narrow the terminal is: `heed restore` wants it
+    table = Table(name, "age", "size", "answers", "tickets", "quarantine", "schema", box=None, pad_edge=False)
     for each in there:
         numbers = (each.counts.feedback, sum(each.counts.tickets.values()), each.counts.quarantine)
         table.add_row(each.name, age(each), decimal(each.bytes), *map(str, numbers), each.revision)

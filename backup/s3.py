@@ -57,13 +57,14 @@ class S3:
         token: dict[str, str] = {}
         while True:
             page = self._list("list_objects_v2", **token)
-            for item in page.get("Contents", ()):
-                name = item["Key"].removeprefix(self._prefix)
-                if name and "/" not in name:
-                    found[name] = item["Size"]
-            if not page.get("IsTruncated"):
-                return found
-            token = {"ContinuationToken": page["NextContinuationToken"]}
+            with self._told():
+                for item in page.get("Contents", ()):
+                    name = item["Key"].removeprefix(self._prefix)
+                    if name and "/" not in name:
+                        found[name] = item["Size"]
+                if not page.get("IsTruncated"):
+                    return found
+                token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def read(self, name: str) -> Iterator[bytes]:
         """See `Place`."""
@@ -86,7 +87,7 @@ class S3:
             number = len(parts) + 1
             with self._told():
                 answer = self._s3.upload_part(**upload, PartNumber=number, Body=bytes(waiting))
-            parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+                parts.append({"PartNumber": number, "ETag": answer["ETag"]})
             waiting.clear()
 
         def write(data: bytes) -> None:

@@ -219,6 +219,8 @@ def _ids(ids: list[str]) -> tuple[list[int], list[UUID]]:
 
 @contextmanager
 def _engine(settings: Settings) -> Iterator["sa.Engine"]:
+    from sqlalchemy.exc import ProgrammingError
+
     from heed.db import engine as db
 
     engine = db.connect(settings, "cli")
@@ -226,6 +228,8 @@ def _engine(settings: Settings) -> Iterator["sa.Engine"]:
         yield engine
     except db.RETRYABLE as error:
         raise Later(f"Postgres: {db.first_line(error)}") from error
+    except ProgrammingError as error:  # such as a table that is not there
+        raise HeedError(f"Postgres: {db.first_line(error)}; is the schema this version's? See: heed migrate") from error
     finally:
         engine.dispose()
 

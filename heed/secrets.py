@@ -4,10 +4,14 @@ Guarantees: a secret is made once and then kept; files are readable by their own
 in a container has to read under a user of its own: each lies in a folder that only its service is given.
 """
 
+import fcntl
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+from heed.errors import HeedError
 
 # What every system needs, wherever it runs.
 SECRETS: Mapping[str, Callable[[], str]] = {
@@ -37,8 +41,27 @@ def hand_out(folder: Path) -> None:
 
     Doing it again changes nothing. Deleting a file in `kept` and doing it again renews that secret.
     """
-    vault = folder / "kept"
-    vault.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        vault = folder / "kept"
+        vault.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _alone(vault):
+            _hand_out(folder, vault)
+    except OSError as error:
+        raise HeedError(f"The secrets cannot be kept in {folder}: {error.strerror}.") from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two at once wait for each other: each would make secrets of its own."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _hand_out(folder: Path, vault: Path) -> None:
     kept = {file.name: file.read_text(encoding="utf-8") for file in vault.iterdir() if not file.name.startswith(".")}
     for name, make in {**SECRETS, **_SERVERS}.items():
         if not kept.get(name):

@@ -11,8 +11,9 @@ import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SECRETS_DIR = "/run/secrets"
@@ -90,7 +91,9 @@ class Settings(BaseSettings):
     anonymous_email: str = Field("anonymous@example.com", description="their address in Zendesk")
 
     backup_to: str | None = Field(None, description="where backups go: a folder, or `s3://bucket/prefix`")
-    backup_every_hours: Annotated[float, Field(gt=0)] = Field(24, description="hours between backups of the schedule")
+    backup_every_hours: Annotated[float, Field(gt=0, le=8784)] = Field(
+        24, description="hours between backups of the schedule"
+    )
     backup_keep: Annotated[int, Field(ge=1)] = Field(14, description="backups to keep; older ones are deleted")
     s3_endpoint: AnyHttpUrl | None = Field(None, description="address of another S3 than AWS's own")
 
@@ -98,6 +101,23 @@ class Settings(BaseSettings):
     otlp_endpoint: AnyHttpUrl | None = Field(
         None, description="OpenTelemetry collector (OTLP over HTTP) that gets traces (none: no tracing)"
     )
+
+    @field_validator("redis_url", "database_url")
+    @classmethod
+    def _an_address(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        # Here, because whoever parses it later shows a part of the password in its error.
+        schemes = ("redis", "rediss", "unix") if info.field_name == "redis_url" else ("postgresql", "postgres")
+        text = value.get_secret_value()
+        scheme, _, rest = text.partition("://")
+        # Postgres' own parsers take signs in a password that end the host for others.
+        place = text if info.field_name == "redis_url" else f"//{rest.rpartition('@')[2]}"
+        try:
+            urlsplit(place).port  # noqa: B018 - it raises
+        except ValueError:
+            scheme = ""
+        if scheme not in schemes:
+            raise ValueError(f"must be an address such as {schemes[0]}://user:password@host, its password URL-encoded")
+        return value
 
     @field_validator("secret_key")
     @classmethod

@@ -8,7 +8,9 @@ nothing; a gauge whose source cannot be read is absent, never old.
 import contextlib
 import logging
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TextIO, cast
 
@@ -18,7 +20,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from heed import __version__
-from heed.errors import word_for
+from heed.errors import HeedError, word_for
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a third more series, for nothing that Prometheus reads
 
@@ -50,7 +52,7 @@ def configure(service: str, level: str = "info") -> None:
         named,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_where),
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
@@ -69,7 +71,21 @@ def configure(service: str, level: str = "info") -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    sys.excepthook = lambda *error: log.critical("unexpected", exc_info=error)
+    threading.excepthook = lambda error: log.critical("unexpected", exc_info=error[:3])
     BUILD.labels(__version__, service).set(1)
+
+
+def _where(exc_info: structlog.typing.ExcInfo) -> str:
+    """Where an error came from and what it was, without its text, which may be a customer's words; ours is not."""
+    told: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None and len(told) < 10:  # a chain can be a ring
+        name = type(error).__name__
+        said = f"{name}: {error}" if isinstance(error, HeedError) else name
+        told.append("".join(traceback.format_tb(error.__traceback__)) + said)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nafter\n\n".join(told)
 
 
 def log_ids(event: str, ids: Sequence[str], **fields: object) -> None:

@@ -202,7 +202,7 @@ def _check(response: requests.Response) -> None:
     if status == 422:
         raise Refused(f"Zendesk refuses it: {response.text[:1000]}")
     if status == 400:
-        raise _KeyUsed(f"Zendesk answers 400: {response.text[:200]}")
+        raise _KeyUsed("Zendesk answers 400")  # its text may repeat what was sent
     if status == 404:
         raise _NotFound("Zendesk answers 404")
     if not 200 <= status < 300:

@@ -53,8 +53,10 @@ class Bus:
         with timed(BUS_SECONDS):
             try:
                 answer = self._client.put_events(Entries=entries)
-            except (BotoCoreError, ClientError) as error:
-                raise Later(f"EventBridge: {error}") from error
+            except ClientError as error:  # its code only: its text may repeat credentials
+                raise Later(f"EventBridge says {error.response.get('Error', {}).get('Code', 'no')}") from error
+            except BotoCoreError as error:
+                raise Later(f"EventBridge cannot be reached: {type(error).__name__}") from error
             results = answer.get("Entries", ())  # a proxy's page with status 200 has none
             if len(results) != len(events):
                 raise Later(f"EventBridge answered for {len(results)} of {len(events)} events")

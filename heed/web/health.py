@@ -7,13 +7,12 @@ is asked again before it has answered; a gauge that cannot be read is left out.
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -64,6 +63,7 @@ def routes(
     """The three routes, for a loop that beats (if there is one), with what it needs and the gauges it can read."""
     checks = {name: _Question(_checked(check)) for name, check in (ready or {}).items()}
     readings = [_Question(_read(source)) for source in sources]
+    printer = ThreadPoolExecutor(1, "metrics")  # of its own: the threads for requests may all hang
 
     async def problems() -> dict[str, str]:
         late = f"no answer within {PATIENCE_SECONDS:.0f} s"
@@ -87,7 +87,7 @@ def routes(
             gauges.append(READY.by({name: float(not problem) for name, problem in found.items()}))
         if heartbeat:
             gauges.append(HEARTBEAT_AGE.of(heartbeat.age()))
-        text = await run_in_threadpool(generate_latest, _All(gauges))
+        text = await asyncio.wrap_future(printer.submit(generate_latest, _All(gauges)))
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]

@@ -1,5 +1,6 @@
 """Serving an ASGI app with uvicorn: in the main thread for a site, in the background for a loop's health."""
 
+import atexit
 import resource
 import socket
 import threading
@@ -15,6 +16,7 @@ from heed.settings import Settings
 from heed.web.protocol import BoundedHttp
 
 CONNECTIONS_MOST = 65_536
+GRACE_SECONDS = 5
 
 
 def _config(app: Any, settings: Settings, port: int) -> uvicorn.Config:
@@ -30,7 +32,7 @@ def _config(app: Any, settings: Settings, port: int) -> uvicorn.Config:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies or None,
         timeout_keep_alive=20,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=4096,
     )
 
@@ -59,7 +61,15 @@ def serve(app: Any, settings: Settings, port: int, stopping: Callable[[], None] 
 
 
 def serve_in_background(app: Any, settings: Settings) -> None:
-    """Serve health and metrics beside a loop, if HEED_OPS_PORT names a port."""
+    """Serve health and metrics beside a loop, if HEED_OPS_PORT names a port; ends when the process does."""
     if settings.ops_port is not None:
         server = uvicorn.Server(_config(app, settings, settings.ops_port))
-        threading.Thread(target=server.run, name="ops", daemon=True).start()
+        thread = threading.Thread(target=server.run, name="ops", daemon=True)
+        thread.start()
+
+        def end() -> None:
+            server.should_exit = True
+            thread.join(GRACE_SECONDS + 1)
+
+        # A loop that still ran while Python takes itself apart crashed one ended process in twenty.
+        atexit.register(end)

@@ -24,8 +24,12 @@ import psycopg2
 import pytest
 import redis
 import sqlalchemy as sa
-from conftest import free_port, wait_for
+from conftest import Served, free_port, wait_for
 from results_data import answer
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from backup import catalogue, place, programs
 from backup.catalogue import Manifest
@@ -305,6 +309,23 @@ def test_a_bucket_that_is_not_there(backups: Backups) -> None:
     assert "names no bucket" in backups.refused("backup", HEED_BACKUP_TO="s3://")
 
 
+@pytest.mark.parametrize(
+    "says", ["<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", "<R><UploadId>1</UploadId></R>"]
+)
+def test_an_s3_that_leaves_out_what_it_must_say(
+    in_folder: Backups, engine: sa.Engine, serve: Callable[[Any], Served], says: str
+) -> None:
+    fill(engine, 1)
+
+    async def lies(request: Request) -> Response:
+        await request.body()
+        return Response(says, media_type="application/xml")
+
+    site = serve(Starlette(routes=[Route("/{path:path}", lies, methods=["GET", "POST", "PUT", "DELETE"])]))
+    said = in_folder.refused("backup", HEED_BACKUP_TO="s3://bucket/deep", HEED_S3_ENDPOINT=site.url, **KEY)
+    assert said.endswith("s3://bucket/deep/ cannot be reached: KeyError")
+
+
 def test_nowhere_to_go(in_folder: Backups) -> None:
     assert "HEED_BACKUP_TO" in in_folder.refused("backup", HEED_BACKUP_TO="")
     assert "There is no backup" in in_folder.refused("restore")
@@ -420,6 +441,15 @@ def test_the_newest_are_kept(backups: Backups, engine: sa.Engine) -> None:
     assert len(backups.place.files()) == 4
 
 
+def test_a_copied_manifest_is_no_other_backup(in_folder: Backups, engine: sa.Engine) -> None:
+    """Counted as one it would push out an older one."""
+    fill(engine, 1)
+    older, newer = in_folder.backup(), in_folder.backup()
+    folder = Path(in_folder.settings.backup_to or "")
+    shutil.copy(folder / f"{newer.name}.json", folder / f"{newer.name} (copy).json")
+    assert catalogue.backups(in_folder.place) == [newer, older]
+
+
 def test_one_of_an_emptied_database_replaces_none(in_folder: Backups, engine: sa.Engine) -> None:
     fill(engine, 5)
     full = in_folder.backup()
@@ -518,6 +548,23 @@ def test_feedback_is_not_replaced_unasked(in_folder: Backups, engine: sa.Engine)
     in_folder.backup()
     assert "--replace" in in_folder.refused("restore")
     assert in_folder.databases() == {in_folder.name: True}
+
+
+def test_the_latest_is_not_one_from_the_future(in_folder: Backups, engine: sa.Engine) -> None:
+    """A clock that was ahead and was put right leaves an older backup that looks like the latest."""
+    fill(engine, 1)
+    first = in_folder.backup()
+    ahead = datetime.now(UTC) + timedelta(days=1)
+    with in_folder.place.write(catalogue.dump_of(catalogue.name_of(ahead))) as write:
+        for chunk in in_folder.place.read(first.dump):
+            write(chunk)
+    wrong = first.model_copy(update={"name": catalogue.name_of(ahead), "taken_at": ahead})
+    catalogue.save(in_folder.place, wrong)
+    fill(engine, 1)
+    assert in_folder.heed("backup").returncode == 0
+    assert "from the future" in in_folder.refused("restore", "--replace")
+    in_folder.restore("--replace", catalogue.backups(in_folder.place)[1].name)
+    assert in_folder.answers() == 2
 
 
 @pytest.mark.parametrize("service", ["worker", "relay", "ticketing"])
@@ -798,7 +845,6 @@ def test_one_by_hand_counts(in_folder: Backups, engine: sa.Engine, monkeypatch: 
     Clock.passed = timedelta(minutes=61)
     assert schedule._is_due()
     Clock.passed = timedelta(days=-2)  # a clock put back: what is there is from the future, and does not count
-    schedule._newest = None
     assert schedule._is_due()
     Clock.passed = timedelta(minutes=61)
     by_hand = in_folder.backup()  # taken now, by the true clock: two minutes make it young enough

@@ -199,6 +199,17 @@ def test_what_is_away_is_one_clear_line(heed: Callable[..., subprocess.Completed
     assert "Traceback" not in wrong.stderr
 
 
+def test_a_database_without_the_schema_is_one_clear_line(
+    engine: sa.Engine, heed: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    with engine.begin() as connection:  # as version 0.1.0 made it
+        connection.execute(sa.text("DROP TABLE settlements"))
+    for arguments in (("books",), ("settle", "--yes", "why")):
+        done = heed(*arguments)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+        assert "heed migrate" in done.stderr
+
+
 def test_loading_without_a_site_says_so_at_once(heed: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     loaded = heed("load", COMMENTS, HEED_FEEDBACK_PORT=str(free_port()))
     assert loaded.returncode == 1

@@ -4,14 +4,19 @@ HEED_TEST_ZENDESK_SUBDOMAIN, _EMAIL and _TOKEN, the first part against Zendesk i
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from conftest import free_port
+from conftest import Served, free_port
 from sandbox_process import TOKEN, Sandbox, running_sandbox
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from heed.contracts import Priority, new_id
 from heed.errors import HeedError, Later, Paused, Refused
@@ -275,6 +280,21 @@ def test_key_used_for_nothing_of_ours_is_later(desk: ZendeskDesk) -> None:
     with pytest.raises(HeedError) as raised:
         desk.open(a_request(), idempotency_key=f"heed-{other.external_id}", look_first=False)
     assert isinstance(raised.value, Later)
+
+
+def test_an_answer_that_repeats_the_words_is_not_passed_on(serve: Callable[[Any], Served]) -> None:
+    """What `Later` says is logged, and shown by /readyz."""
+
+    async def repeats(request: Request) -> JSONResponse:
+        sent = await request.json() if request.method == "POST" else None
+        return JSONResponse({"tickets": [], "details": sent}, 400 if sent else 200)
+
+    site = serve(Starlette(routes=[Route("/api/v2/tickets.json", repeats, methods=["GET", "POST"])]))
+    desk = ZendeskDesk(Settings(zendesk_url=site.url, zendesk_token=TOKEN))
+    with pytest.raises(Later, match="400") as raised:
+        opened(desk, a_request())
+    assert "Ada" not in str(raised.value)
+    assert "late" not in str(raised.value)
 
 
 def test_links_to_elsewhere_are_not_followed(desk: ZendeskDesk) -> None:

@@ -2,6 +2,7 @@
 alerts and the dashboard speak of, in a real Prometheus.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -179,19 +180,24 @@ def backup(watched: Watched) -> Iterator[str]:
 
 
 def test_what_alerts_and_dashboard_speak_of_is_there(watched: Watched, backup: str) -> None:
-    there: set[str] = set()
-    for address in (*watched.addresses.values(), backup):
-        text = httpx.get(f"{address}/metrics", trust_env=False, timeout=10).text
-        there |= set(re.findall(r"^([a-z_]+)(?:\{|\s)", text, re.MULTILINE))
-        there |= set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
-        assert 'heed_build_info{service="' in text
+    def there() -> set[str]:
+        found: set[str] = set()
+        for address in (*watched.addresses.values(), backup):
+            text = httpx.get(f"{address}/metrics", trust_env=False, timeout=10).text
+            found |= set(re.findall(r"^([a-z_]+)(?:\{|\s)", text, re.MULTILINE))
+            found |= set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
+            assert 'heed_build_info{service="' in text
+        return found
+
     named = {
         name
         for expression in (*rules().values(), *dashboard())
         for name in re.findall(r"\b(?:heed|process)_\w+", expression)
     }
     assert len(named) > 30
-    assert named - there == set()
+    with contextlib.suppress(AssertionError):  # what is read late on a busy machine is left out once
+        wait_for(lambda: named <= there(), 20)
+    assert named - there() == set()
 
 
 @dataclass
@@ -327,5 +333,6 @@ def test_what_is_quarantined_is_logged_counted_and_alerted(watched: Watched, pro
     assert replayed["stored"] is False
     wait_for(lambda: prometheus.ask(rules()["QuarantineStanding"]), 15, "the alert's expression")
     wait_for(lambda: prometheus.ask("ALERTS{alertname='QuarantineStanding', alertstate='pending'}"), 15, "the alert")
-    [span] = wait_for(lambda: watched.collector.spans(entry.id.hex), 15, "its span")
-    assert (span.name, span.attributes) == ("quarantine", {"reason": "unknown-survey"})
+    wait_for(lambda: len(watched.collector.spans(entry.id.hex)) == 2, 15, "its spans, of the first try and the replay")
+    for span in watched.collector.spans(entry.id.hex):
+        assert (span.name, span.attributes) == ("quarantine", {"reason": "unknown-survey"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Served
+from conftest import Served, wait_for
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
@@ -88,6 +88,30 @@ def test_what_hangs_delays_nothing_and_is_not_asked_twice(serve: Serve, monkeypa
     over.set()
     assert samples(site.url)["heed_queue_oldest_age_seconds", ()] == 1
     assert httpx.get(f"{site.url}/readyz", trust_env=False).json()["checks"]["hangs"] == "ok"
+
+
+def test_requests_that_hang_delay_no_metrics(serve: Serve) -> None:
+    over, begun = threading.Event(), []
+
+    def hangs(_request: Request) -> Response:  # as on a site whose Postgres hangs
+        begun.append(1)
+        over.wait(30)
+        return Response()
+
+    site = serve(Starlette(routes=[Route("/hangs", hangs), *health.routes()]))
+    visits = [
+        threading.Thread(target=httpx.get, args=(f"{site.url}/hangs",), kwargs={"trust_env": False, "timeout": 40})
+        for _ in range(50)
+    ]
+    for visit in visits:
+        visit.start()
+    try:
+        wait_for(lambda: len(begun) == 40, what="every thread for requests to hang")
+        assert samples(site.url)
+    finally:
+        over.set()
+        for visit in visits:
+            visit.join()
 
 
 def counted(url: str) -> Counter[tuple[str, str, str]]:

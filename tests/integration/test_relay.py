@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from starlette.responses import HTMLResponse
+from conftest import Served
+from starlette.responses import HTMLResponse, JSONResponse
 
 from heed.contracts import Label, NegativeFeedback, Priority, Reason, new_id, received_at
 from heed.db import outbox
@@ -159,6 +160,18 @@ def test_an_answer_that_is_not_the_buss_is_later(
     elsewhere = settings.model_copy(update={"aws_endpoint": serve(page).url})
     with pytest.raises(Later):
         Relay(settings, engine, Bus(elsewhere)).turn()
+
+
+def test_a_refusal_that_repeats_the_credentials_is_not_passed_on(
+    settings: Settings, engine: sa.Engine, serve: Callable[[Any], Served]
+) -> None:
+    """AWS tells what it would have signed, the session's token included; what `Later` says is logged."""
+    says = {"__type": "InvalidSignatureException", "message": "should have been\nx-amz-security-token:secret-token"}
+    aws = serve(JSONResponse(says, 400))
+    [event] = selected(engine, 1)
+    with pytest.raises(Later, match="InvalidSignatureException") as raised:
+        Bus(settings.model_copy(update={"aws_endpoint": aws.url})).publish([event.model_dump(mode="json")])
+    assert "secret-token" not in str(raised.value)
 
 
 def test_the_books_are_taken_on_after_a_surprise(

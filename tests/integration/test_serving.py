@@ -1,6 +1,8 @@
 """What every site is served with, against visitors who speak HTTP badly on purpose."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -126,3 +128,20 @@ def test_forms_are_in_utf8(port: int, kind: bytes, status: bytes) -> None:
     answer = talk(port, head % (kind, len(body)) + body)
     assert answer.startswith(b"HTTP/1.1 " + status)
     assert status != b"200" or answer.endswith(b"a=+2AA-")
+
+
+_LOOP = """
+import atexit, sys, threading, time
+atexit.register(lambda: print([each.name for each in threading.enumerate() if each.name == "ops"]))  # the last to run
+from starlette.applications import Starlette
+from heed.settings import Settings
+from heed.web.serve import serve_in_background
+serve_in_background(Starlette(), Settings(ops_port=int(sys.argv[1])))
+time.sleep(1)
+"""
+
+
+def test_health_has_ended_before_its_process_does() -> None:
+    """Else the process may crash in its last moment, after all its work."""
+    done = subprocess.run([sys.executable, "-c", _LOOP, str(free_port())], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

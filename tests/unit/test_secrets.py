@@ -1,8 +1,13 @@
 """The secrets of a system in containers."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+from heed.errors import HeedError
 from heed.secrets import hand_out
 
 
@@ -15,6 +20,34 @@ def test_made_once_and_kept(tmp_path: Path) -> None:
     first = contents(tmp_path)
     hand_out(tmp_path)
     assert contents(tmp_path) == first
+
+
+def test_two_at_once_make_the_same(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from heed.secrets import hand_out; "
+        "print(flush=True); sys.stdin.read(); hand_out(Path(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    pipe = subprocess.PIPE
+    several = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(4)]
+    for process in several:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has started
+    for process in several:
+        assert process.stdin is not None
+        process.stdin.close()
+    for process in several:
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait(30)) == ("", 0)
+    first = contents(tmp_path)
+    hand_out(tmp_path)
+    assert contents(tmp_path) == first
+
+
+def test_where_nothing_can_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HeedError, match="cannot be kept in"):
+        hand_out(tmp_path / "file")
 
 
 def test_each_service_gets_its_own_and_no_other(tmp_path: Path) -> None:

@@ -31,3 +31,42 @@ def test_a_file_that_makes_no_sense_is_named(
     with pytest.raises(SystemExit):
         load()
     assert "HEED_SECRET_KEY" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HEED_DATABASE_URL", "secretly"),
+        ("HEED_DATABASE_URL", "mysql://u:secretly@db/heed"),
+        ("HEED_DATABASE_URL", "postgresql://u:secretly@db:port/heed"),
+        ("HEED_REDIS_URL", "secretly"),
+        ("HEED_REDIS_URL", "http://:secretly@redis:6379/0"),
+        ("HEED_REDIS_URL", "redis://:secretly/more@redis:6379/0"),
+        ("HEED_BACKUP_EVERY_HOURS", "1e300"),
+        ("HEED_BACKUP_EVERY_HOURS", "nan"),
+    ],
+)
+def test_what_makes_no_sense_is_named_and_not_shown(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        load()
+    said = capsys.readouterr().err
+    assert said.startswith(f"{name}: ")
+    assert "secretly" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HEED_DATABASE_URL", "postgresql://postgres:@/heed?host=/run/postgres"),
+        ("HEED_DATABASE_URL", "postgresql://u:a?b#c@db:5432/heed"),
+        ("HEED_DATABASE_URL", "postgresql://[::1]:5432/heed?application_name=a@b"),
+        ("HEED_REDIS_URL", "rediss://u:a%2Fb@redis/1"),
+        ("HEED_REDIS_URL", "unix:///run/redis.sock"),
+    ],
+)
+def test_addresses_of_every_kind(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert load().need(name.removeprefix("HEED_").lower()) == value

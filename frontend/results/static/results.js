@@ -2,7 +2,7 @@
 
 import { entry, whole } from "./answer.js";
 import { chart, table } from "./chart.js";
-import { byId, clock, count, el, figure, plural, say } from "./dom.js";
+import { byId, clock, count, el, figure, plural, say, time } from "./dom.js";
 import { follow } from "./feed.js";
 import { LABELS, TICKETS } from "./words.js";
 
@@ -160,7 +160,7 @@ function settlement({ at, reason, lost, earlier }) {
   const parts = [];
   if (lost) parts.push(`${count(lost)} accepted and lost`);
   if (earlier) parts.push(`${count(earlier)} accepted by an earlier queue`);
-  return el("p", {}, `Settled on ${new Date(at).toLocaleString()}: ${parts.join(", ")} (${reason}).`);
+  return el("p", {}, `Settled on ${time(at)}: ${parts.join(", ")} (${reason}).`);
 }
 
 const data = JSON.parse(byId("data").textContent);
