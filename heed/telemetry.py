@@ -6,6 +6,7 @@ nothing; a gauge whose source cannot be read is absent, never old.
 """
 
 import contextlib
+import io
 import logging
 import sys
 import threading
@@ -48,6 +49,8 @@ def configure(service: str, level: str = "info") -> None:
         line["service"] = service  # in every thread, which a context variable would not reach
         return line
 
+    # Without a buffer, as `python -u` does: what could not be written would be tried again at the end, and fail that.
+    sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), "utf-8", "backslashreplace", write_through=True)
     shared: list[structlog.types.Processor] = [
         named,
         structlog.processors.add_log_level,
