@@ -33,6 +33,7 @@ class Consumer:
         self._batch_size, self._reclaim_after = settings.batch_size, settings.reclaim_after
         self._queue, self._handler, self._stop, self._heartbeat = queue, handler, stop, heartbeat
         self._keeping: Future[None] | None = None
+        self._stopped_waiting = False
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
     def run(self) -> None:
@@ -54,7 +55,8 @@ class Consumer:
                         self._take(keeper, [delivery])  # one by one: among them may be what their worker died of
                 self._take(keeper, self._insist(self._read) or [])
             self._kept()
-        self._try(lambda: self._queue.leave(self.name))
+        if not self._stopped_waiting:  # what is away may take long to say so, and a stop has its time
+            self._try(lambda: self._queue.leave(self.name))
 
     def _take(self, keeper: ThreadPoolExecutor, deliveries: Sequence[Delivery]) -> None:
         """Assess deliveries while those before are kept, then have them kept."""
@@ -103,6 +105,7 @@ class Consumer:
             except Later as error:
                 log.warning("waiting", reason=str(error))
                 if self._stop.wait(pauses.next()):
+                    self._stopped_waiting = True
                     return None
 
     def _try(self, action: Callable[[], object]) -> None:
