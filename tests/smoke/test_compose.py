@@ -55,7 +55,7 @@ def test_prometheus_finds_every_container_and_has_no_complaint(system: Compose) 
     def found() -> list[str]:
         try:
             targets = ask("targets?state=active")["activeTargets"]
-        except httpx.HTTPError:
+        except (httpx.HTTPError, ValueError):  # it is not there yet, or says in words that it is not ready
             return []
         return sorted(target["labels"]["job"] for target in targets if target["health"] == "up")
 
