@@ -95,7 +95,7 @@ class Schedule:
 
     def _take(self) -> None:
         started = time.monotonic()
-        self._newest = dump.take(self._settings, self._place, _Watch(self._stop, self._heartbeat))
+        self._newest = dump.take(self._settings, self._place, _Watch(self._stop, self._heartbeat), self._is_due)
         seconds = time.monotonic() - started
         BACKUP_SECONDS.observe(seconds)
         log.info("backup-taken", name=self._newest.name, bytes=self._newest.bytes, seconds=round(seconds, 1))

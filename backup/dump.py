@@ -6,6 +6,7 @@ run against one database.
 """
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -29,8 +30,8 @@ class Busy(Later):
     """Another backup runs."""
 
 
-def take(settings: Settings, place: Place, watch: Watch) -> Manifest:
-    """Take a backup and delete those that are too many."""
+def take(settings: Settings, place: Place, watch: Watch, due: Callable[[], bool] = lambda: True) -> Manifest:
+    """Take a backup and delete those that are too many; `Busy` when it is not `due` once nobody else takes one."""
     problem = place.check()
     if problem is not None:
         raise Later(f"Backups cannot be written: {problem}")
@@ -42,6 +43,8 @@ def take(settings: Settings, place: Place, watch: Watch) -> Manifest:
             connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             if not connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))).scalar_one():
                 raise Busy("Another backup of this database runs.")
+            if not due():
+                raise Busy("Another one has just taken it.")
             _sweep(place)
             manifest = _dump(settings, place, watch, connection)
             connection.execute(sa.select(1))  # else the lock went with the connection, and this is no longer alone
