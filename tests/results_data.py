@@ -1,15 +1,19 @@
 """Answers in Postgres as the worker stores them, for the tests of the results site."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
 from heed.contracts import Contact, Label, StreamEntry, Survey, new_id
 from heed.db.tables import surveys
-from worker.sentiment import Sentiment
+from worker.sentiment import Lines, Sentiment
 from worker.store import Assessed, store
-from worker.triage import decide
+from worker.triage import Policy, Triage
+
+POLICY = Policy.shipped()
+TRIAGE = Triage(POLICY, Lines(ticket=0.65, review=0.4))
 
 
 def answer(
@@ -22,12 +26,11 @@ def answer(
     p_negative: float | None = None,
     contact: Contact | None = None,
     at: datetime | None = None,
+    sampled: bool = False,
+    **read: Any,
 ) -> UUID:
-    """Store one answer and notify, as of `at` (now); its id."""
-    answer_id = new_id()
-    if at is not None:
-        rest = answer_id.int & (2**80 - 1)
-        answer_id = UUID(int=(int(at.timestamp() * 1000) << 80) | rest)
+    """Store one answer and notify, as of `at` (now); its id. `read` are more fields of its Sentiment."""
+    answer_id = next(each for each in iter(lambda: _id(at), None) if POLICY.samples(each) is sampled)
     entry = StreamEntry(
         id=answer_id,
         survey="default",
@@ -38,8 +41,16 @@ def answer(
         comment=comment,
         contact=contact,
     )
-    sentiment = Sentiment(label=label, compound=-0.5, p_negative=p_negative, scores={"neg": 0.25})
+    sentiment = Sentiment(label=label, compound=-0.5, p_negative=p_negative, scores={"neg": 0.25}, **read)
     with engine.begin() as connection:
         survey = Survey.model_validate(connection.execute(sa.select(surveys.c.definition)).scalars().first())
-        store(connection, [Assessed(entry, survey, sentiment, decide(survey, entry, sentiment), "test-scorer")])
+        triaged = TRIAGE.decide(survey, entry, sentiment)
+        store(connection, [Assessed(entry, survey, sentiment, triaged, "test-scorer")])
     return answer_id
+
+
+def _id(at: datetime | None) -> UUID:
+    fresh = new_id()
+    if at is None:
+        return fresh
+    return UUID(int=(int(at.timestamp() * 1000) << 80) | (fresh.int & (2**80 - 1)))

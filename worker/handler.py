@@ -21,7 +21,7 @@ from heed.telemetry import PROCESSED, STORED_DELAY, log, log_ids
 from worker.sentiment import Scorer, Sentiment
 from worker.store import Assessed, Stored, store
 from worker.surveys import Surveys
-from worker.triage import decide
+from worker.triage import Policy, Triage
 
 DELIVERIES_MOST = 5  # an entry that was with so many workers when they died is not given to another
 
@@ -66,6 +66,7 @@ class Handler:
 
     def __init__(self, engine: sa.Engine, scorer: Scorer, failure_limit: int) -> None:
         self._engine, self._scorer, self._failure_limit = engine, scorer, failure_limit
+        self._triage = Triage(Policy.shipped(), scorer.lines)
         self.surveys = Surveys(engine)
         self._failures = 0  # unexpected ones in a row
 
@@ -205,8 +206,8 @@ class Handler:
 
     def _decided(self, origin: _Origin, surveys: dict[str, Survey], sentiment: Sentiment) -> Assessed:
         survey = surveys[origin.entry.survey]
-        decision = decide(survey, origin.entry, sentiment)
-        return Assessed(origin.entry, survey, sentiment, decision, self._scorer.name)
+        triaged = self._triage.decide(survey, origin.entry, sentiment)
+        return Assessed(origin.entry, survey, sentiment, triaged, self._scorer.name)
 
 
 def _tell(batch: Batch, written: _Written) -> None:
@@ -220,10 +221,8 @@ def _tell(batch: Batch, written: _Written) -> None:
         return
     ended = tracing.now()
     for stored in written.stored.fresh:
-        submission, decision = stored.entry.id, stored.decision
-        tracing.record(
-            submission, "assess", batch.began, batch.ready, label=stored.sentiment.label, selected=decision.selected
-        )
+        submission, label, decision = stored.entry.id, stored.sentiment.label, stored.triaged.decision
+        tracing.record(submission, "assess", batch.began, batch.ready, label=label, decision=decision)
         tracing.record(submission, "store", written.began, ended, survey=stored.entry.survey)
     for item in written.quarantined:
         if item.feedback_id:

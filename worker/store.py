@@ -12,11 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic_core import to_json
 
-from heed.contracts import NegativeFeedback, StreamEntry, Survey, received_at
+from heed.contracts import Driver, NegativeFeedback, StreamEntry, Survey, received_at
 from heed.db import outbox
 from heed.db.notify import changed
 from worker.sentiment import Sentiment
-from worker.triage import POLICY, Decision
+from worker.triage import Triaged
+
+DRIVERS_MOST, SENTENCES_MOST = 12, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Assessed:
     entry: StreamEntry
     survey: Survey
     sentiment: Sentiment
-    decision: Decision
+    triaged: Triaged
     scorer: str
 
 
@@ -35,14 +37,15 @@ class Assessed:
 _INSERT = sa.text("""
     WITH inserted AS (
         INSERT INTO feedback (id, survey, client, source, vote, rating, comment, contact_name, contact_email, reply,
-            received_at, label, compound, p_negative, scores, scorer, selected, reasons, priority, policy)
+            received_at, label, compound, p_negative, scores, scorer, selected, reasons, priority, policy,
+            decision, reading, sampled, queued)
         SELECT id, survey, client, source, vote, rating, comment, contact_name, contact_email, reply,
             to_timestamp(received_ms / 1000.0), label, compound, p_negative, scores, scorer, selected, reasons,
-            priority, policy
+            priority, policy, decision, reading, sampled, queued
         FROM json_to_recordset(CAST(:rows AS json)) AS row (id uuid, survey text, client text, source text, vote text,
             rating smallint, comment text, contact_name text, contact_email text, reply boolean, received_ms bigint,
             label text, compound float8, p_negative float8, scores jsonb, scorer text, selected boolean,
-            reasons text[], priority text, policy text)
+            reasons text[], priority text, policy text, decision text, reading jsonb, sampled boolean, queued boolean)
         ORDER BY id
         ON CONFLICT DO NOTHING
         RETURNING id, selected
@@ -92,7 +95,7 @@ def store(connection: sa.Connection, batch: Sequence[Assessed]) -> Stored:
         present = set(connection.execute(_PRESENT, {"ids": [str(item.entry.id) for item in others]}).scalars())
         seconds = [item for item in others if item.entry.id not in present]
     if fresh:
-        outbox.add(connection, [_event(item) for item in fresh if item.decision.selected])
+        outbox.add(connection, [_event(item) for item in fresh if item.triaged.selected])
         # Last, because every worker changes the same few rows: they stay locked for one statement and the commit.
         connection.execute(_ROLLUP, {"rows": to_json(_counts(fresh)).decode()})
         for survey in {item.survey.slug for item in fresh}:
@@ -118,7 +121,7 @@ def _split(batch: Sequence[Assessed], inserted: Sequence[str]) -> tuple[list[Ass
 
 
 def _row(item: Assessed) -> dict[str, Any]:
-    entry, sentiment, decision = item.entry, item.sentiment, item.decision
+    entry, sentiment, triaged = item.entry, item.sentiment, item.triaged
     contact = entry.contact
     return {
         "id": entry.id,
@@ -137,15 +140,38 @@ def _row(item: Assessed) -> dict[str, Any]:
         "p_negative": sentiment.p_negative,
         "scores": sentiment.scores,
         "scorer": item.scorer,
-        "selected": decision.selected,
-        "reasons": decision.reasons,
-        "priority": decision.priority,
-        "policy": POLICY,
+        "selected": triaged.selected,
+        "reasons": triaged.reasons,
+        "priority": triaged.priority,
+        "policy": triaged.policy,
+        "decision": triaged.decision,
+        "reading": reading(item.sentiment, triaged.topics),
+        "sampled": triaged.sampled,
+        "queued": triaged.queued,
+    }
+
+
+def reading(sentiment: Sentiment, topics: Sequence[str]) -> dict[str, Any] | None:
+    """The score as a `heed.contracts.Reading` that stays small: the strongest drivers and the sum of the others."""
+    if sentiment.rating is None and not sentiment.language and not topics and not sentiment.truncated:
+        return None
+    strongest = sorted(sentiment.drivers, key=lambda driver: -abs(driver.points))
+    others = sum(driver.points for driver in strongest[DRIVERS_MOST:])
+    kept = strongest[:DRIVERS_MOST] + ([Driver("others", None, None, others)] if others else [])
+    return {
+        "v": 1,
+        "rating": sentiment.rating,
+        "coverage": round(sentiment.coverage, 3),
+        "truncated": sentiment.truncated,
+        "language": sentiment.language,
+        "topics": topics,
+        "sentences": sentiment.sentences[:SENTENCES_MOST],
+        "drivers": kept,
     }
 
 
 def _event(item: Assessed) -> NegativeFeedback:
-    assert item.decision.priority is not None
+    assert item.triaged.priority is not None
     return NegativeFeedback(
         id=item.entry.id,
         survey=item.entry.survey,
@@ -155,10 +181,10 @@ def _event(item: Assessed) -> NegativeFeedback:
         label=item.sentiment.label,
         compound=item.sentiment.compound,
         p_negative=item.sentiment.p_negative,
-        reasons=item.decision.reasons,
-        priority=item.decision.priority,
+        reasons=item.triaged.reasons,
+        priority=item.triaged.priority,
         scorer=item.scorer,
-        policy=POLICY,
+        policy=item.triaged.policy,
     )
 
 
@@ -170,6 +196,6 @@ def _counts(fresh: Sequence[Assessed]) -> list[dict[str, Any]]:
         hour = (entry.id.int >> 80) // 3_600_000
         key = (entry.survey, hour, entry.vote or "", entry.rating or 0, item.sentiment.label)
         answers[key] += 1
-        selected[key] += item.decision.selected
+        selected[key] += item.triaged.selected
     names = ("survey", "hour", "vote", "rating", "label")
     return [dict(zip(names, key, strict=True), answers=answers[key], selected=selected[key]) for key in answers]

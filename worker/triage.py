@@ -1,50 +1,128 @@
-"""The triage decision: does this submission need a person, why, and how soon. A pure function of what is known."""
+"""The triage decision: does this submission need a person, perhaps, or not; why, and how soon.
 
+Guarantees: pure, the same submission and score give the same; a text that cannot be judged never makes a ticket by
+itself, and is never passed over in silence either: unless the customer says that all is well, a manager is asked.
+What can be argued about is data (`policy.json`), and every decision names the policy and the lines that made it.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
 
-from heed.contracts import Priority, Reason, StreamEntry, Survey
-from worker.sentiment import Sentiment
+from heed.contracts import Decision, Label, Priority, Reason, StreamEntry, Survey
+from worker.sentiment import Lines, Sentiment
 
-POLICY = "triage-1"
+_PRIORITIES = (Priority.LOW, Priority.NORMAL, Priority.HIGH, Priority.URGENT)
+_HAPPY_RATING = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """`reasons` are empty exactly when the submission is not selected; `priority` is None then."""
+class Triaged:
+    """`reasons` are empty and `priority` None exactly when the decision is not a ticket. `queued`: a manager is asked,
+    about a review, about a text that could not be read, or because it was `sampled` for the live figures.
+    """
 
-    reasons: tuple[Reason, ...]
-    priority: Priority | None
+    decision: Decision
+    policy: str
+    reasons: tuple[Reason, ...] = ()
+    priority: Priority | None = None
+    topics: tuple[str, ...] = ()
+    queued: bool = False
+    sampled: bool = False
 
     @property
     def selected(self) -> bool:
         """Whether a ticket is to be opened."""
-        return bool(self.reasons)
+        return self.decision is Decision.TICKET
 
 
-NOTHING = Decision((), None)
+class Policy:
+    """A policy as its file says it. `name` ends in the beginning of the file's SHA-256."""
+
+    def __init__(self, text: str) -> None:
+        said: Mapping[str, Any] = json.loads(text)
+        self.name = f"{said['name']}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        self.very_negative: float = said["very negative"]
+        self._points: Mapping[str, int] = said["points"]
+        self._topics = {name: topic["points"] for name, topic in said["topics"].items()}
+        words = {name: "|".join(map(re.escape, topic["words"])) for name, topic in said["topics"].items()}
+        self._words = re.compile("|".join(f"(?P<{name}>\\b(?:{each})\\b)" for name, each in words.items()), re.I)
+        self._sampled_below = round(said["sample"] * 10_000)
+
+    @classmethod
+    def shipped(cls) -> "Policy":
+        """The policy of this version."""
+        return cls(files("worker").joinpath("policy.json").read_text(encoding="utf-8"))
+
+    def samples(self, submission: UUID) -> bool:
+        """Whether the lot falls on this submission; the same each time, since an id's last bits are random."""
+        return bool(submission.int % 10_000 < self._sampled_below)
+
+    def topics(self, comment: str) -> tuple[str, ...]:
+        """The topics of urgency that the comment names, most urgent first."""
+        found = {match.lastgroup for match in self._words.finditer(comment.replace("’", "'"))}
+        return tuple(name for name in self._topics if name in found)
+
+    def priority(
+        self, reasons: tuple[Reason, ...], rating: int | None, sentiment: Sentiment, topics: tuple[str, ...]
+    ) -> Priority:
+        """How soon: one level up from normal for each point, from low when nothing but a reply is asked for."""
+        signs = [reason for reason in reasons if reason is not Reason.CONTACT]
+        level = 1 if signs else 0
+        if signs and rating == 1:
+            level += self._points["worst rating given"]
+        if len(signs) >= 2:
+            level += self._points["two signs of unhappiness"]
+        if Reason.TEXT in reasons and any(each.rating <= self.very_negative for each in sentiment.sentences):
+            level += self._points["a sentence rated very negative"]
+        level += max((self._topics[topic] for topic in topics), default=0)
+        return _PRIORITIES[min(level, len(_PRIORITIES) - 1)]
 
 
-def decide(survey: Survey, entry: StreamEntry, sentiment: Sentiment) -> Decision:
-    """Every reason that holds: the words, the option, the rating, the wish to be contacted."""
-    reasons = []
-    if sentiment.p_negative is not None and sentiment.p_negative >= survey.threshold:
-        reasons.append(Reason.TEXT)
-    option = survey.option(entry.vote)
-    if option is not None and option.unhappy:
-        reasons.append(Reason.OPTION)
-    if entry.rating is not None and entry.rating in survey.unhappy_ratings:
-        reasons.append(Reason.RATING)
-    if entry.contact is not None and entry.contact.reply:
-        reasons.append(Reason.CONTACT)
-    if not reasons:
-        return NOTHING
-    return Decision(tuple(reasons), _priority(reasons, entry.rating))
+class Triage:
+    """Decides by a policy, with the survey's lines where it draws its own and the model's where not."""
+
+    def __init__(self, policy: Policy, lines: Lines) -> None:
+        self._policy, self._lines = policy, lines
+
+    def decide(self, survey: Survey, entry: StreamEntry, sentiment: Sentiment) -> Triaged:
+        """Ticket for every reason that holds: the words, the option, the rating, the wish to be contacted."""
+        lines = lines_of(survey, self._lines)
+        policy = f"{self._policy.name} {lines.ticket:g}/{lines.review:g}"
+        chance = sentiment.p_negative
+        option = survey.option(entry.vote)
+        unhappy_option = option is not None and option.unhappy
+        unhappy_rating = entry.rating is not None and entry.rating in survey.unhappy_ratings
+        reasons = []
+        if chance is not None and chance >= lines.ticket:
+            reasons.append(Reason.TEXT)
+        if unhappy_option:
+            reasons.append(Reason.OPTION)
+        if unhappy_rating:
+            reasons.append(Reason.RATING)
+        if entry.contact is not None and entry.contact.reply:
+            reasons.append(Reason.CONTACT)
+        sampled = self._policy.samples(entry.id)
+        unread = sentiment.label is Label.UNKNOWN and any(map(str.isalpha, entry.comment))
+        if reasons:
+            topics = self._policy.topics(entry.comment)
+            priority = self._policy.priority(tuple(reasons), entry.rating, sentiment, topics)
+            queued = sampled or (unread and (unhappy_option or unhappy_rating))
+            return Triaged(Decision.TICKET, policy, tuple(reasons), priority, topics, queued, sampled)
+        happy = (option is not None and not option.unhappy) or (entry.rating or 0) >= _HAPPY_RATING
+        if (chance is not None and chance >= lines.review) or (unread and not happy):
+            topics = self._policy.topics(entry.comment)
+            return Triaged(Decision.REVIEW, policy, topics=topics, queued=True, sampled=sampled)
+        return Triaged(Decision.NOTHING, policy, queued=sampled, sampled=sampled)
 
 
-def _priority(reasons: list[Reason], rating: int | None) -> Priority:
-    signs = [reason for reason in reasons if reason is not Reason.CONTACT]
-    if not signs:
-        return Priority.LOW  # not unhappy, only asks for a reply
-    if len(signs) == 3 and rating == 1:
-        return Priority.URGENT
-    return Priority.HIGH if rating == 1 or len(signs) >= 2 else Priority.NORMAL
+def lines_of(survey: Survey, model: Lines) -> Lines:
+    """The survey's own lines where it has them, else the model's; never a review line above the ticket line."""
+    ticket = model.ticket if survey.threshold is None else survey.threshold
+    review = model.review if survey.review_threshold is None else survey.review_threshold
+    return Lines(ticket, min(review, ticket))

@@ -8,9 +8,10 @@ from heed.contracts.entry import StreamEntry, parse_entry
 from heed.contracts.event import EVENT_SOURCE, EVENT_TYPE, RULE_PATTERN, NegativeFeedback, rule_pattern
 from heed.contracts.ids import new_id, received_at
 from heed.contracts.ledger import TERMINAL, QuarantineKind, QuarantineReason, TicketState
+from heed.contracts.reading import Driver, Reading, SentenceRead
 from heed.contracts.submission import Contact, Submission
 from heed.contracts.survey import DEFAULT_SURVEY, Option, Survey
-from heed.contracts.triage import Label, Priority, Reason
+from heed.contracts.triage import Decision, Judge, Label, Priority, Reason
 
 __all__ = [
     "DEFAULT_SURVEY",
@@ -19,13 +20,18 @@ __all__ = [
     "RULE_PATTERN",
     "TERMINAL",
     "Contact",
+    "Decision",
+    "Driver",
+    "Judge",
     "Label",
     "NegativeFeedback",
     "Option",
     "Priority",
     "QuarantineKind",
     "QuarantineReason",
+    "Reading",
     "Reason",
+    "SentenceRead",
     "StreamEntry",
     "Submission",
     "Survey",

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from heed.contracts.entry import StreamEntry
 from heed.contracts.event import NegativeFeedback
+from heed.contracts.reading import Reading
 from heed.contracts.submission import Submission
 from heed.contracts.survey import Survey
 
@@ -15,6 +16,7 @@ EXPORTED: dict[str, type[BaseModel]] = {
     "submission.json": Submission,
     "stream-entry-v1.json": StreamEntry,
     "negative-feedback-v1.json": NegativeFeedback,
+    "reading-v1.json": Reading,
     "survey.json": Survey,
 }
 

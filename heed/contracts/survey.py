@@ -1,6 +1,6 @@
 """`Survey`: what is asked, and which answers count as unhappy. Published to Redis for the form."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,7 +19,12 @@ class Option(BaseModel):
 
 
 class Survey(BaseModel):
-    """A question with its options; `threshold` is the p_negative from which words alone select."""
+    """A question with its options.
+
+    `threshold` is the p_negative from which words alone select, `review_threshold` the one from which a manager is
+    asked; None: where the triage model itself draws the line. Neither is written when it is None, since readers of
+    version 0.1.0 want a number or nothing.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -28,7 +33,12 @@ class Survey(BaseModel):
     options: Annotated[tuple[Option, ...], Field(min_length=2, max_length=2)]
     rating: bool = True
     unhappy_ratings: tuple[Annotated[int, Field(ge=1, le=5)], ...] = (1, 2)
-    threshold: Annotated[float, Field(gt=0, le=1)] = 0.65
+    threshold: Annotated[float, Field(gt=0, le=1)] | None = None
+    review_threshold: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    def written(self) -> dict[str, Any]:
+        """As JSON values, the way that every version reads it."""
+        return self.model_dump(mode="json", exclude_none=True)
 
     def option(self, key: str | None) -> Option | None:
         """The option with this key, or None."""

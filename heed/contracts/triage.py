@@ -12,13 +12,22 @@ class Label(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Decision(StrEnum):
+    """What triage makes of a submission."""
+
+    TICKET = "ticket"  # it needs a person: selected
+    REVIEW = "review"  # perhaps: a manager says, in the review queue
+    NOTHING = "nothing"
+
+
 class Reason(StrEnum):
     """Why a submission was selected for a ticket."""
 
-    TEXT = "text"  # the words read negative: p_negative reached the survey's threshold
+    TEXT = "text"  # the words read negative: p_negative reached the ticket threshold
     OPTION = "option"  # the chosen option is marked unhappy
     RATING = "rating"  # the rating is marked unhappy
     CONTACT = "contact"  # the customer asks to be contacted
+    REVIEW = "review"  # a manager said so
 
 
 class Priority(StrEnum):
@@ -28,3 +37,11 @@ class Priority(StrEnum):
     NORMAL = "normal"
     HIGH = "high"
     URGENT = "urgent"
+
+
+class Judge(StrEnum):
+    """Who gave a verdict on a decision."""
+
+    MANAGER = "manager"  # on the results site
+    API = "api"  # a program with the API key
+    AGENT = "agent"  # at the desk

@@ -44,7 +44,7 @@ def migrate(engine: sa.Engine) -> str:
             revision = HEAD
         connection.execute(
             insert(surveys)
-            .values(slug=DEFAULT_SURVEY.slug, definition=DEFAULT_SURVEY.model_dump(mode="json"))
+            .values(slug=DEFAULT_SURVEY.slug, definition=DEFAULT_SURVEY.written())
             .on_conflict_do_nothing()
         )
     return revision

@@ -50,11 +50,44 @@ feedback = sa.Table(
     sa.Column("selected", sa.Boolean, nullable=False),
     sa.Column("reasons", ARRAY(sa.Text), nullable=False),  # heed.contracts.Reason
     sa.Column("priority", sa.Text),  # heed.contracts.Priority, when selected
-    sa.Column("policy", sa.Text, nullable=False),  # the policy that decided
+    sa.Column("policy", sa.Text, nullable=False),  # the policy that decided, with its thresholds
+    # What follows is new since 0.1.0, which leaves it empty.
+    sa.Column("decision", sa.Text),  # heed.contracts.Decision, as the worker made it
+    sa.Column("reading", JSONB),  # what the scorer read where: heed.contracts.Reading
+    sa.Column("sampled", sa.Boolean, nullable=False, server_default=sa.false()),  # drawn by lot for the live figures
+    sa.Column("queued", sa.Boolean, nullable=False, server_default=sa.false()),  # waits for a manager's verdict
     sa.UniqueConstraint("survey", "client"),
     sa.Index("ix_feedback_survey_id", "survey", "id"),
     sa.Index("ix_feedback_survey_label_id", "survey", "label", "id"),
     sa.Index("ix_feedback_selected_id", "id", postgresql_where=sa.text("selected")),
+    sa.Index("ix_feedback_queued_survey_id", "survey", "id", postgresql_where=sa.text("queued")),
+    sa.Index("ix_feedback_sampled_survey_id", "survey", "id", postgresql_where=sa.text("sampled")),
+)
+
+# What people said of decisions; the newest of a submission counts.
+verdicts = sa.Table(
+    "verdicts",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("feedback_id", UUID(as_uuid=True), sa.ForeignKey("feedback.id"), nullable=False),
+    sa.Column("needs_person", sa.Boolean, nullable=False),  # false for a ticket: false alarm; true for none: missed
+    sa.Column("judge", sa.Text, nullable=False),  # heed.contracts.Judge
+    sa.Column("at", Timestamp, nullable=False, server_default=NOW),
+    sa.Index("ix_verdicts_feedback_id_id", "feedback_id", "id"),
+)
+
+# The scores that a submission had before it was scored anew (heed triage's rescore).
+former_scores = sa.Table(
+    "former_scores",
+    metadata,
+    sa.Column("feedback_id", UUID(as_uuid=True), sa.ForeignKey("feedback.id"), primary_key=True),
+    sa.Column("scorer", sa.Text, primary_key=True),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("compound", sa.Float, nullable=False),
+    sa.Column("p_negative", sa.Float),
+    sa.Column("scores", JSONB, nullable=False),
+    sa.Column("reading", JSONB),
+    sa.Column("replaced_at", Timestamp, nullable=False, server_default=NOW),
 )
 
 # Counts of feedback, changed in the transaction that stores it, by hour, by day (UTC) and for all time (grain

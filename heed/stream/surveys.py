@@ -14,5 +14,5 @@ def publish(client: "redis.Redis", surveys: Sequence[Survey]) -> None:
     """Replace the published copy, at once; raises redis.RedisError."""
     with client.pipeline(transaction=True) as pipeline:
         pipeline.delete(SURVEYS)
-        pipeline.hset(SURVEYS, mapping={survey.slug: survey.model_dump_json() for survey in surveys})
+        pipeline.hset(SURVEYS, mapping={survey.slug: survey.model_dump_json(exclude_none=True) for survey in surveys})
         pipeline.execute()

@@ -15,7 +15,7 @@ import pytest
 import redis
 import sqlalchemy as sa
 from conftest import ADMIN_PASSWORD, API_KEY, Served, wait_for
-from results_data import answer
+from results_data import POLICY, answer
 
 from api.results import export, routes
 from api.results.app import create_app
@@ -94,7 +94,8 @@ def test_one_answer(http: httpx.Client, engine: sa.Engine) -> None:
     assert "client" not in one
     assert one["contact"] == {"name": "Ann", "email": "ann@example.com", "reply": True}
     assert (one["selected"], one["reasons"], one["priority"]) == (True, ["text", "option", "contact"], "high")
-    assert (one["scores"], one["scorer"], one["policy"]) == ({"neg": 0.25}, "test-scorer", "triage-1")
+    assert (one["scores"], one["scorer"]) == ({"neg": 0.25}, "test-scorer")
+    assert one["policy"] == f"{POLICY.name} 0.65/0.4"
     assert one["ticket"]["url"] == "https://acme.zendesk.com/agent/tickets/7"
     assert (one["ticket"]["state"], one["ticket"]["desk_status"]) == ("opened", "open")
     [listed] = http.get(LIST).json()["items"]

@@ -21,7 +21,7 @@ from heed.stream import keys
 from heed.stream.queue import Queue
 from worker.consumer import Consumer
 from worker.handler import Handler, TooManyFailures
-from worker.sentiment import Sentiment
+from worker.sentiment import Lines, Sentiment
 from worker.sentiment.vader import VaderScorer
 
 
@@ -144,6 +144,7 @@ class FailingScorer:
     """Fails on texts that say so: a stand-in for a bug that some input wakes."""
 
     name = "failing"
+    lines = Lines(ticket=0.65, review=0.4)
 
     def __init__(self) -> None:
         self.broken = True

@@ -4,27 +4,46 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from heed.contracts import Label
+from heed.contracts import Driver, Label, SentenceRead
 
 
 @dataclass(frozen=True, slots=True)
 class Sentiment:
     """A text's score.
 
-    `compound` is VADER's normalised sum, -1 (most negative) to 1; `p_negative` the calibrated probability that people
-    would rate the text negative, None for a text without words; `scores` whatever else the scorer tells, as JSON.
+    `p_negative` is the calibrated probability that people would rate the text negative, None for a text that cannot be
+    judged; `rating` the mean rating that they would give it, -4 to 4; `compound` VADER's normalised sum, -1 (most
+    negative) to 1, and `scores` all of VADER's scores. `coverage` is the share of its words that are English as far as
+    the scorer knows, `truncated` whether only its beginning was read, `language` the ISO 639-1 code where it is another
+    language and that is certain. Spans are those of `heed.contracts.Reading`; `drivers` add up to `rating`.
     """
 
     label: Label
     compound: float
     p_negative: float | None
     scores: dict[str, float] = field(default_factory=dict)
+    rating: float | None = None
+    coverage: float = 1.0
+    truncated: bool = False
+    language: str | None = None
+    sentences: tuple[SentenceRead, ...] = ()
+    drivers: tuple[Driver, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Where a model draws its lines on `p_negative`: from `ticket` on a person is needed (precision 0.8 on the data it
+    learned from), from `review` on perhaps (the best F1)."""
+
+    ticket: float
+    review: float
 
 
 class Scorer(Protocol):
-    """Scores texts. `name` says which scorer and version it is and is stored with each score."""
+    """Scores texts. `name` says which scorer, version and weights it is and is stored with each score."""
 
     name: str
+    lines: Lines
 
     def score(self, texts: Sequence[str]) -> list[Sentiment]:
         """One Sentiment for each text, in order."""

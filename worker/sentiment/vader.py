@@ -11,7 +11,7 @@ from importlib.metadata import version
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from heed.contracts import Label
-from worker.sentiment import Sentiment
+from worker.sentiment import Lines, Sentiment
 
 # Platt scaling, p = 1 / (1 + exp(-(A * compound + B))), fitted to 879 three-sentence comments from Amazon reviews
 # that 20 people rated each (the data published with VADER; negative = mean rating below 0). At the default threshold
@@ -47,6 +47,7 @@ class VaderScorer:
 
     def __init__(self) -> None:
         self.name = f"vader-{version('vaderSentiment')}/platt-1"
+        self.lines = Lines(ticket=0.65, review=0.42)
         self._analyzer = LinearVader()
 
     def score(self, texts: Sequence[str]) -> list[Sentiment]:

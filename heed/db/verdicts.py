@@ -1,0 +1,90 @@
+"""Verdicts: people say whether a decision was right, and what they say is done.
+
+Guarantees: a verdict and all that follows from it (the ticket's event, the counts) are one transaction; the same
+verdict said twice is kept once; a submission that was selected stays selected, whatever is said later.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from heed.contracts import Judge, Label, NegativeFeedback, Priority, Reason, received_at
+from heed.db import outbox
+from heed.db.notify import changed
+from heed.db.tables import feedback, verdicts
+
+_COUNT = sa.text("""
+    UPDATE rollup SET selected = selected + 1
+    WHERE survey = :survey AND vote = :vote AND rating = :rating AND label = :label
+      AND at = CASE grain WHEN 'total' THEN '-infinity' ELSE date_trunc(grain, CAST(:at AS timestamptz), 'UTC') END
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a verdict did: whether it is `new`, and whether the submission was `selected` for a ticket by it."""
+
+    new: bool
+    selected: bool
+
+
+def say(connection: sa.Connection, feedback_id: UUID, needs_person: bool, judge: Judge) -> Said | None:
+    """Record a verdict on the caller's transaction; None when there is no such submission.
+
+    One that needs a person and was not selected is selected now.
+    """
+    row = connection.execute(sa.select(feedback).where(feedback.c.id == feedback_id).with_for_update()).one_or_none()
+    if row is None:
+        return None
+    before = connection.execute(
+        sa.select(verdicts.c.needs_person, verdicts.c.judge)
+        .where(verdicts.c.feedback_id == feedback_id)
+        .order_by(verdicts.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    new = before is None or tuple(before) != (needs_person, judge)
+    if new:
+        connection.execute(sa.insert(verdicts).values(feedback_id=feedback_id, needs_person=needs_person, judge=judge))
+    chosen = needs_person and not row.selected
+    if chosen:
+        _select(connection, row)
+    if row.queued:
+        connection.execute(sa.update(feedback).where(feedback.c.id == feedback_id).values(queued=False))
+    if new or chosen or row.queued:
+        changed(connection, row.survey)
+    return Said(new, chosen)
+
+
+def _select(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> None:
+    priority = Priority(row.priority) if row.priority else Priority.NORMAL
+    reasons = [*row.reasons, Reason.REVIEW]
+    connection.execute(
+        sa.update(feedback).where(feedback.c.id == row.id).values(selected=True, reasons=reasons, priority=priority)
+    )
+    event = NegativeFeedback(
+        id=row.id,
+        survey=row.survey,
+        received_at=received_at(row.id),
+        vote=row.vote,
+        rating=row.rating,
+        label=Label(row.label),
+        compound=row.compound,
+        p_negative=row.p_negative,
+        reasons=tuple(Reason(reason) for reason in reasons),
+        priority=priority,
+        scorer=row.scorer,
+        policy=row.policy,
+    )
+    outbox.add(connection, [event])
+    # After the feedback row, as the worker does it, so that neither waits for the other for good.
+    connection.execute(
+        _COUNT,
+        {
+            "survey": row.survey,
+            "vote": row.vote or "",
+            "rating": row.rating or 0,
+            "label": row.label,
+            "at": received_at(row.id),
+        },
+    )
