@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SPECIAL_CASES, SentimentIntensityAnalyzer
 
 from heed.contracts import Label
-from worker.sentiment.vader import LinearVader, VaderScorer
+from worker.sentiment.vader import Vader, VaderScorer
 
 SAMPLE = Path(__file__).parents[1] / "data" / "comments.tsv"
-original, linear = SentimentIntensityAnalyzer(), LinearVader()
+original, linear = SentimentIntensityAnalyzer(), Vader()
 # Words that wake the rules, so that short random texts do.
-SIGNALS = "good bad love hate no or nor but least very at so this GREAT :)"
-WORDS = [*NEGATE, *BOOSTER_DICT, *SPECIAL_CASES, *SIGNALS.split(" ")]
+SIGNALS = "good bad love hate no or nor but least very at so this GREAT :) never without doubt kind of 😍 ! ???"
+WORDS = [*SIGNALS.split(" "), *NEGATE, *BOOSTER_DICT, *SPECIAL_CASES]
 
 
 def test_the_sample_scores_as_the_original_does() -> None:
@@ -25,7 +25,11 @@ def test_the_sample_scores_as_the_original_does() -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.sampled_from(WORDS) | st.text(max_size=6), max_size=30).map(" ".join))
+@given(
+    st.lists(st.sampled_from(SIGNALS.split(" ")) | st.sampled_from(WORDS) | st.text(max_size=6), max_size=30).map(
+        " ".join
+    )
+)
 def test_any_text_scores_as_the_original_does(text: str) -> None:
     assert linear.polarity_scores(text) == original.polarity_scores(text)
 
