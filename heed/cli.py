@@ -234,24 +234,29 @@ def _engine(settings: Settings) -> Iterator["sa.Engine"]:
         engine.dispose()
 
 
-def _contributed(point: EntryPoint) -> Callable[..., None]:
-    """The command behind an entry point; where its service is not installed, one that says so."""
+def _contributed(point: EntryPoint) -> Callable[..., None] | typer.Typer:
+    """The command (or group of commands) behind an entry point; where its service is not installed, one that says so."""
     try:
-        command: Callable[..., None] = point.load()
+        loaded: Callable[..., None] | typer.Typer = point.load()
     except ImportError as error:
         missing = str(error)
 
-        def command() -> None:
+        def absent() -> None:
             """Not installed here."""
             raise HeedError(f"`heed {point.name}` is not installed here: {missing}.")
 
-    return command
+        return absent
+    return loaded
 
 
 def main() -> None:
     """Run the command line."""
     for point in entry_points(group="heed.commands"):
-        app.command(point.name)(_contributed(point))
+        command = _contributed(point)
+        if isinstance(command, typer.Typer):  # several in a group
+            app.add_typer(command, name=point.name)
+        else:
+            app.command(point.name)(command)
     try:
         app()
     except HeedError as error:

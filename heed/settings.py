@@ -61,6 +61,10 @@ class Settings(BaseSettings):
         30, description="days that Redis remembers a vote (Postgres remembers for good)"
     )
 
+    scorer: str = Field(
+        "light",
+        description="what scores the words: `light`, `vader`, a model's `.json`, or the folder of a sentence-embedding model",
+    )
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = Field(500, description="entries a worker takes at once")
     reclaim_after: Annotated[float, Field(gt=0)] = Field(
         15, description="seconds after which a dead worker's entries are taken over"

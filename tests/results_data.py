@@ -27,9 +27,10 @@ def answer(
     contact: Contact | None = None,
     at: datetime | None = None,
     sampled: bool = False,
+    score: float | None = None,
     **read: Any,
 ) -> UUID:
-    """Store one answer and notify, as of `at` (now); its id. `read` are more fields of its Sentiment."""
+    """Store one answer and notify, as of `at` (now); its id. `score` is its words' rating, `read` more of them."""
     answer_id = next(each for each in iter(lambda: _id(at), None) if POLICY.samples(each) is sampled)
     entry = StreamEntry(
         id=answer_id,
@@ -41,7 +42,10 @@ def answer(
         comment=comment,
         contact=contact,
     )
-    sentiment = Sentiment(label=label, compound=-0.5, p_negative=p_negative, scores={"neg": 0.25}, **read)
+    why = (tuple(read.pop("sentences", ())), tuple(read.pop("drivers", ())))
+    sentiment = Sentiment(
+        label=label, compound=-0.5, p_negative=p_negative, scores={"neg": 0.25}, rating=score, why=lambda: why, **read
+    )
     with engine.begin() as connection:
         survey = Survey.model_validate(connection.execute(sa.select(surveys.c.definition)).scalars().first())
         triaged = TRIAGE.decide(survey, entry, sentiment)

@@ -50,7 +50,10 @@ class Sandbox:
         return dict(self.get(f"/api/v2/users/{ticket['requester_id']}.json")["user"])
 
     def set_status(self, ticket_id: int, status: str) -> None:
-        self._http.put(f"/api/v2/tickets/{ticket_id}.json", json={"ticket": {"status": status}}).raise_for_status()
+        self.change(ticket_id, status=status)
+
+    def change(self, ticket_id: int, **fields: Any) -> None:
+        self._http.put(f"/api/v2/tickets/{ticket_id}.json", json={"ticket": fields}).raise_for_status()
 
 
 @contextmanager

@@ -39,11 +39,15 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Reports since a cursor, and the cursor to go on from, if there is one yet; `more` when others wait."""
+    """Reports since a cursor, and the cursor to go on from, if there is one yet; `more` when others wait.
+
+    `false_alarms` are the submissions among them whose tickets carry FALSE_ALARM_TAG now.
+    """
 
     reports: Sequence[Report]
     cursor: str | None
     more: bool
+    false_alarms: Sequence[UUID] = ()
 
 
 class Desk(Protocol):

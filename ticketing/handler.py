@@ -17,7 +17,16 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ValidationError
 
 from heed import tracing
-from heed.contracts import Label, NegativeFeedback, Priority, QuarantineKind, QuarantineReason, Reason, Survey
+from heed.contracts import (
+    Label,
+    NegativeFeedback,
+    Priority,
+    QuarantineKind,
+    QuarantineReason,
+    Reading,
+    Reason,
+    Survey,
+)
 from heed.db import ledger, quarantine
 from heed.db.engine import begin
 from heed.db.tables import feedback, surveys
@@ -192,4 +201,15 @@ def _answer(connection: sa.Connection, feedback_id: UUID) -> text.Answer | None:
         p_negative=row.p_negative,
         reasons=tuple(Reason(reason) for reason in row.reasons),
         priority=Priority(row.priority),
+        scorer=row.scorer,
+        policy=row.policy,
+        reading=_reading(row.reading),
     )
+
+
+def _reading(stored: object) -> Reading | None:
+    """What the scorer read; none of version 0.1.0, and none that a later version wrote in a way we do not know."""
+    try:
+        return Reading.model_validate(stored)
+    except ValidationError:
+        return None

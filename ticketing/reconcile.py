@@ -1,4 +1,5 @@
-"""Reads from the desk which tickets changed: finds every status that a lost webhook would have told.
+"""Reads from the desk which tickets changed: finds every status that a lost webhook would have told, and the tag by
+which agents say that a ticket was a false alarm.
 
 Guarantees: the cursor is saved in the transaction that records what it brought, so nothing is skipped and a repeat
 changes nothing; one process at a time reads.
@@ -10,12 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from heed import tracing
-from heed.db import ledger
+from heed.db import ledger, verdicts
 from heed.db.engine import begin
 from heed.db.tables import cursors, tickets
 from heed.errors import HeedError
 from heed.lifecycle import Stop
-from heed.telemetry import RECONCILED, log
+from heed.telemetry import RECONCILED, log, log_ids
 from ticketing import news
 from ticketing.desk import Desk
 
@@ -44,12 +45,15 @@ def reconcile(engine: sa.Engine, desk: Desk) -> bool:
             return False
         since = _position(connection, desk)
         changes = desk.changes(since)
+        # First, because it locks rows of feedback, which everyone locks before any other.
+        alarms = verdicts.false_alarms(connection, changes.false_alarms)
         found = ledger.seen(connection, changes.reports)
         moved = changes.cursor is not None and changes.cursor != since
         if moved:
             _save(connection, desk, changes.cursor)
     RECONCILED.now()
     news.tell(found, began, by="poll")
+    log_ids("false alarm", [str(each) for each in alarms])
     return moved and changes.more
 
 

@@ -5,20 +5,22 @@ time, so that a retry with the same idempotency key is the same request; nothing
 """
 
 import html
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from heed.contracts import Label, Priority, Reason, Survey
+from heed.contracts import FALSE_ALARM_TAG, Driver, Label, Priority, Reading, Reason, Survey
 from ticketing.desk import TicketRequest
 
 # Zendesk takes 150 characters and counts them as HTML, where `&` is five.
 _SUBJECT_WORDS = 100
+DRIVERS_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A stored submission and the survey it answers."""
+    """A stored submission and the survey it answers; version 0.1.0 stored none with a `reading`."""
 
     id: UUID
     survey: Survey
@@ -34,6 +36,9 @@ class Answer:
     p_negative: float | None
     reasons: tuple[Reason, ...]
     priority: Priority
+    scorer: str
+    policy: str
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +73,22 @@ def request(answer: Answer, anonymous: Anonymous) -> TicketRequest:
 
 
 def note(answer: Answer, results_url: str | None) -> str:
-    """The internal note: why this is a ticket, and what else is known of the answer."""
+    """The internal note: why this is a ticket, what moved the score, and what else is known of the answer."""
+    read = answer.reading or Reading()
     lines = [
         "Heed opened this ticket because:",
         *(f"- {_reason(reason, answer)}" for reason in answer.reasons),
+        f"If this needed nobody, add the tag {FALSE_ALARM_TAG}: Heed learns from it.",
         "",
         f"Survey: {answer.survey.question} ({answer.survey.slug})",
         f"Vote: {_vote(answer) or 'none'}",
         f"Rating: {f'{answer.rating} of 5' if answer.rating else 'none'}",
-        f"Sentiment: {_sentiment(answer)}",
+        f"Sentiment: {_sentiment(answer, read)}",
+        *_told("What moved the score", ", ".join(_drivers(answer.comment, read))),
+        *_told("Topics", ", ".join(read.topics)),
+        *_told("Language", read.language),
+        f"Scored by: {answer.scorer}",
+        f"Decided by: {_policy(answer.policy)}",
         f"Received: {answer.received_at:%Y-%m-%d %H:%M:%S} UTC",
         f"Customer: {_customer(answer)}",
     ]
@@ -109,6 +121,8 @@ def _tags(answer: Answer) -> tuple[str, ...]:
         tags.append(f"heed-vote-{answer.vote}")
     if answer.rating:
         tags.append(f"heed-rating-{answer.rating}")
+    if answer.reading:
+        tags += [f"heed-topic-{topic}" for topic in answer.reading.topics]
     return tuple(tags)
 
 
@@ -124,13 +138,49 @@ def _reason(reason: Reason, answer: Answer) -> str:
         return f"the customer chose “{_vote(answer)}”, which counts as unhappy"
     if reason is Reason.RATING:
         return f"the customer rated {answer.rating} of 5, which counts as unhappy"
+    if reason is Reason.REVIEW:
+        return "a manager asked for this ticket in the review queue"
     return "the customer asks to be contacted"
 
 
-def _sentiment(answer: Answer) -> str:
+def _sentiment(answer: Answer, read: Reading) -> str:
     if answer.p_negative is None:
         return f"{answer.label} (nothing to judge by)"
-    return f"{answer.label} (probability of negative {answer.p_negative:.2f}, VADER compound {answer.compound:+.2f})"
+    rating = "" if read.rating is None else f"predicted rating {_signed(read.rating)} of −4 to +4, "
+    chance = f"probability of negative {answer.p_negative:.2f}"
+    return f"{answer.label} ({rating}{chance}, VADER compound {_signed(answer.compound)})"
+
+
+def _drivers(comment: str, read: Reading) -> list[str]:
+    """What moved the score, strongest first, what is the same word or rule taken together."""
+    points: defaultdict[str, float] = defaultdict(float)
+    for driver in read.drivers:
+        points[_driver(driver, comment)] += driver.points
+    strongest = sorted(points, key=lambda name: -abs(points[name]))[:DRIVERS_SHOWN]
+    return [f"{name} {_signed(points[name])}" for name in strongest]
+
+
+def _driver(driver: Driver, comment: str) -> str:
+    """A term as the customer wrote it; what has a capital letter is a rule's name and speaks of the whole sentence."""
+    words = "" if driver.start is None else " ".join(comment[driver.start : driver.end].split())
+    if not words or driver.term != driver.term.lower():
+        return driver.term
+    return f"“{words}” (negated)" if driver.term.startswith("~") else f"“{words}”"
+
+
+def _policy(policy: str) -> str:
+    """The policy's name, and the lines on the probability that it went by."""
+    name, _, lines = policy.partition(" ")
+    ticket, _, review = lines.partition("/")
+    return f"{name} (ticket from {ticket}, review from {review})" if review else policy
+
+
+def _signed(number: float) -> str:
+    return f"{number:+.2f}".replace("-", "−")
+
+
+def _told(what: str, told: str | None) -> list[str]:
+    return [f"{what}: {told}"] if told else []
 
 
 def _customer(answer: Answer) -> str:

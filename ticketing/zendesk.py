@@ -21,6 +21,7 @@ from zenpy.lib.cache import ZenpyCacheManager
 from zenpy.lib.exception import ZenpyException
 
 from heed import tracing
+from heed.contracts import FALSE_ALARM_TAG
 from heed.errors import Later, Paused, Refused
 from heed.settings import Settings
 from heed.telemetry import DESK_SECONDS, timed
@@ -107,12 +108,13 @@ class ZendeskDesk:
                 page = tickets.incremental(cursor=quote(since, safe=""))
             else:
                 page = tickets.incremental(start_time=int(since.timestamp()))
-            reports = [
-                (external_id, int(ticket.id), str(ticket.status))
-                for ticket in page.values or []
-                if (external_id := _uuid(ticket.external_id)) is not None
-            ]
-            return Changes(reports, page.after_cursor, more=page.end_of_stream is False)
+            ours = [(id_, ticket) for ticket in page.values or [] if (id_ := _uuid(ticket.external_id)) is not None]
+            return Changes(
+                [(id_, int(ticket.id), str(ticket.status)) for id_, ticket in ours],
+                page.after_cursor,
+                more=page.end_of_stream is False,
+                false_alarms=[id_ for id_, ticket in ours if FALSE_ALARM_TAG in list(ticket.tags or ())],
+            )
 
     def _find(self, external_id: UUID) -> Opened | None:
         with self._call("find") as tickets:

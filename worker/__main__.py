@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from heed import tracing
 from heed.db import engine as db
 from heed.db import schema
+from heed.errors import HeedError
 from heed.lifecycle import Heartbeat, Stop, settle
 from heed.settings import load
 from heed.stream.queue import Queue
@@ -17,12 +18,16 @@ from heed.web import health
 from heed.web.serve import serve_in_background
 from worker.consumer import Consumer
 from worker.handler import Handler, TooManyFailures
-from worker.sentiment.vader import VaderScorer
+from worker.sentiment.choose import scorer
 
 
 def main() -> None:
     """Work until told to stop; exit code 1 when nothing could be processed any more."""
     settings = load()
+    try:
+        chosen = scorer(settings)
+    except HeedError as error:
+        sys.exit(f"The worker cannot start: {error}")
     configure("worker", settings.log_level)
     tracing.configure(settings, "worker")
     stop = Stop().on_signals()
@@ -38,7 +43,7 @@ def main() -> None:
 
     checks = {"redis": probe.check, "postgres": lambda: db.check(engine), "schema": lambda: schema.check(engine)}
     serve_in_background(Starlette(routes=health.routes(heartbeat, checks, [waiting])), settings)
-    handler = Handler(engine, VaderScorer(), settings.failure_limit)
+    handler = Handler(engine, chosen, settings.failure_limit)
     consumer = Consumer(settings, queue, handler, stop, heartbeat)
     log.info("started", consumer=consumer.name)
     schema.wait(engine, stop, heartbeat)

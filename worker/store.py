@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic_core import to_json
@@ -19,6 +20,9 @@ from worker.sentiment import Sentiment
 from worker.triage import Triaged
 
 DRIVERS_MOST, SENTENCES_MOST = 12, 50
+
+# Survey, hour (since 1970), vote, rating, label: the rollup's key, as far as it tells submissions apart.
+Counted = tuple[str, int, str, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +100,7 @@ def store(connection: sa.Connection, batch: Sequence[Assessed]) -> Stored:
         seconds = [item for item in others if item.entry.id not in present]
     if fresh:
         outbox.add(connection, [_event(item) for item in fresh if item.triaged.selected])
-        # Last, because every worker changes the same few rows: they stay locked for one statement and the commit.
-        connection.execute(_ROLLUP, {"rows": to_json(_counts(fresh)).decode()})
+        count(connection, *_counts(fresh))
         for survey in {item.survey.slug for item in fresh}:
             changed(connection, survey)
     return Stored(fresh, ids, selected, seconds)
@@ -155,7 +158,8 @@ def reading(sentiment: Sentiment, topics: Sequence[str]) -> dict[str, Any] | Non
     """The score as a `heed.contracts.Reading` that stays small: the strongest drivers and the sum of the others."""
     if sentiment.rating is None and not sentiment.language and not topics and not sentiment.truncated:
         return None
-    strongest = sorted(sentiment.drivers, key=lambda driver: -abs(driver.points))
+    sentences, drivers = sentiment.why()
+    strongest = sorted(drivers, key=lambda driver: -abs(driver.points))
     others = sum(driver.points for driver in strongest[DRIVERS_MOST:])
     kept = strongest[:DRIVERS_MOST] + ([Driver("others", None, None, others)] if others else [])
     return {
@@ -165,7 +169,7 @@ def reading(sentiment: Sentiment, topics: Sequence[str]) -> dict[str, Any] | Non
         "truncated": sentiment.truncated,
         "language": sentiment.language,
         "topics": topics,
-        "sentences": sentiment.sentences[:SENTENCES_MOST],
+        "sentences": sentences[:SENTENCES_MOST],
         "drivers": kept,
     }
 
@@ -188,14 +192,31 @@ def _event(item: Assessed) -> NegativeFeedback:
     )
 
 
-def _counts(fresh: Sequence[Assessed]) -> list[dict[str, Any]]:
-    answers: Counter[tuple[Any, ...]] = Counter()
-    selected: Counter[tuple[Any, ...]] = Counter()
+def counted(feedback_id: UUID, survey: str, vote: str | None, rating: int | None, label: str) -> Counted:
+    """What a submission counts as in the rollup."""
+    return survey, (feedback_id.int >> 80) // 3_600_000, vote or "", rating or 0, label
+
+
+def count(connection: sa.Connection, answers: Counter[Counted], selected: Counter[Counted]) -> None:
+    """Change the rollup by these. Last in a transaction, because every worker changes the same few rows: they stay
+    locked for one statement and the commit.
+    """
+    names = ("survey", "hour", "vote", "rating", "label")
+    rows = [
+        dict(zip(names, key, strict=True), answers=answers[key], selected=selected[key])
+        for key in answers
+        if answers[key] or selected[key]
+    ]
+    if rows:
+        connection.execute(_ROLLUP, {"rows": to_json(rows).decode()})
+
+
+def _counts(fresh: Sequence[Assessed]) -> tuple[Counter[Counted], Counter[Counted]]:
+    answers: Counter[Counted] = Counter()
+    selected: Counter[Counted] = Counter()
     for item in fresh:
         entry = item.entry
-        hour = (entry.id.int >> 80) // 3_600_000
-        key = (entry.survey, hour, entry.vote or "", entry.rating or 0, item.sentiment.label)
+        key = counted(entry.id, entry.survey, entry.vote, entry.rating, item.sentiment.label)
         answers[key] += 1
         selected[key] += item.triaged.selected
-    names = ("survey", "hour", "vote", "rating", "label")
-    return [dict(zip(names, key, strict=True), answers=answers[key], selected=selected[key]) for key in answers]
+    return answers, selected

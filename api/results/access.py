@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from heed.contracts import Judge
 from heed.settings import Settings
 from heed.web.problems import Problem
 
@@ -51,22 +52,25 @@ class Access:
         """A cookie's value, good for SESSION_SECONDS."""
         return self._sessions.dumps("manager")
 
-    def admits(self, request: HTTPConnection) -> bool:
-        """Whether the request carries a good key or session; a 401 problem when it carries a wrong key."""
+    def admits(self, request: HTTPConnection) -> Judge | None:
+        """Whose good key or session the request carries, if any; a 401 problem when it carries a wrong key."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             if self._key is None or not hmac.compare_digest(_digest(token.strip()), self._key):
                 raise _unauthorized("This API key is not valid.", ' error="invalid_token"')
-            return True
+            return Judge.API
         try:
             self._sessions.loads(request.cookies.get(COOKIE, ""), max_age=SESSION_SECONDS)
         except BadSignature:
-            return False
-        return True
+            return None
+        return Judge.MANAGER
 
 
 class Gate:
-    """ASGI middleware: lets through what is open and whom `Access` admits, and sends the others to log in."""
+    """ASGI middleware: lets through what is open and whom `Access` admits, and sends the others to log in.
+
+    Behind it `request.state.judge` says who asks.
+    """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self.app, self.access = app, access
@@ -77,7 +81,9 @@ class Gate:
             return
         request = HTTPConnection(scope)
         try:
-            refusal = None if self.access.admits(request) else _send_to_login(scope)
+            judge = self.access.admits(request)
+            scope.setdefault("state", {})["judge"] = judge
+            refusal = None if judge else _send_to_login(scope)
         except Problem as problem:
             refusal = problem.response()
         if refusal:
@@ -123,14 +129,17 @@ class Throttle:
             del self._failures[next(iter(self._failures))]
 
 
-def same_origin(headers: Headers, results_url: str | None) -> bool:
-    """Whether a form came from this site itself, as far as the browser tells; other tools tell nothing and may."""
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = headers.get("origin")
-    ours = {f"http://{headers.get('host')}", f"https://{headers.get('host')}", (results_url or "").rstrip("/")}
-    return origin is None or origin in ours
+def refuse_foreign(headers: Headers, settings: Settings) -> None:
+    """A 403 problem when what is posted came from another site, as far as the browser tells; other tools tell nothing
+    and may.
+    """
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    ours = {f"{scheme}://{headers.get('host')}" for scheme in ("http", "https")}
+    if settings.results_url:
+        ours.add(str(settings.results_url).rstrip("/"))
+    foreign = site not in ("same-origin", "none") if site is not None else origin not in (None, *ours)
+    if foreign:
+        raise Problem(403, "This was sent from another site.", kind="cross-origin")
 
 
 def local_path(path: str) -> str:

@@ -1,7 +1,9 @@
-"""Single answers: filtered lists newest first, one by its id, and what the quarantine holds.
+"""Single answers: filtered lists newest first, one by its id with what people said of it, what the
+quarantine holds.
 
 Guarantees: a list costs the same on every page of it (keyset by id, which is also the time of arrival); a search
-that takes too long is refused with advice, not with an error; the client's id never leaves.
+that takes too long is refused with advice, not with an error; a verdict and what follows from it are kept together or
+not at all; the client's id never leaves.
 """
 
 from collections.abc import Iterable
@@ -11,21 +13,26 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from psycopg2.errors import QueryCanceled
+from pydantic import ValidationError
 
-from api.results.models import Answer, ContactShown, Filter, Item, Quarantined, Ticket
+from api.results.models import Answer, ContactShown, Filter, Item, Quarantined, Said, Ticket
+from heed.contracts import Judge, Reading
 from heed.db import engine as db
 from heed.db.quarantine import standing
-from heed.db.tables import feedback, quarantine, tickets
+from heed.db.tables import feedback, quarantine, tickets, verdicts
+from heed.db.verdicts import say
 from heed.errors import Later
 from heed.settings import Settings
 from heed.web.problems import Problem
 
 QUARANTINE_MOST = 100
+VERDICTS_MOST = 50
+WAITING_MOST = 1_000
 _TICKET = [
     column.label(f"ticket_{column.name}")
     for column in (tickets.c.state, tickets.c.desk_id, tickets.c.desk_status, tickets.c.attempts, tickets.c.last_error)
 ]
-_WHOLE = [feedback.c[name] for name in Answer.model_fields if name not in Item.model_fields]
+_WHOLE = [feedback.c[name] for name in Answer.model_fields if name not in (*Item.model_fields, "verdicts")]
 _LISTED = [
     *(feedback.c[name] for name in Item.model_fields if name not in ("contact", "ticket")),
     *(feedback.c.contact_name, feedback.c.contact_email, feedback.c.reply),
@@ -60,12 +67,20 @@ class Answers:
 
     def one(self, answer_id: UUID) -> Answer:
         """One answer, whole; a 404 problem when there is none."""
-        query = sa.select(*_LISTED, *_WHOLE, *_TICKET).select_from(_JOINED).where(feedback.c.id == answer_id)
         with db.begin(self._engine) as connection:
-            row = connection.execute(query).first()
-        if row is None:
-            raise Problem(404, "There is no such answer.", kind="unknown-feedback")
-        return Answer(**self._fields(row))
+            return self._read(connection, answer_id)
+
+    def judge(self, answer_id: UUID, needs_person: bool, judge: Judge) -> Answer:
+        """Record a verdict and do what follows from it; the answer as it is then, or a 404 problem."""
+        with db.begin(self._engine) as connection:
+            say(connection, answer_id, needs_person, judge)
+            return self._read(connection, answer_id)
+
+    def waiting(self, survey: str) -> int:
+        """How many answers wait for a verdict, counted up to WAITING_MOST, so that it never costs more than that."""
+        waits = sa.select(feedback.c.id).where(feedback.c.survey == survey, feedback.c.queued).limit(WAITING_MOST)
+        with db.begin(self._engine) as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(waits.subquery())).scalar_one()
 
     def quarantined(self) -> list[Quarantined]:
         """What waits in quarantine, newest first, at most QUARANTINE_MOST."""
@@ -73,6 +88,21 @@ class Answers:
         query = sa.select(*columns).where(standing()).order_by(quarantine.c.id.desc()).limit(QUARANTINE_MOST)
         with db.begin(self._engine) as connection:
             return [Quarantined(**row) for row in connection.execute(query).mappings()]
+
+    def _read(self, connection: sa.Connection, answer_id: UUID) -> Answer:
+        query = sa.select(*_LISTED, *_WHOLE, *_TICKET).select_from(_JOINED).where(feedback.c.id == answer_id)
+        row = connection.execute(query).first()
+        if row is None:
+            raise Problem(404, "There is no such answer.", kind="unknown-feedback")
+        fields = self._fields(row)
+        fields["reading"] = _reading(fields["reading"])
+        said = (
+            sa.select(*(verdicts.c[name] for name in Said.model_fields))
+            .where(verdicts.c.feedback_id == answer_id)
+            .order_by(verdicts.c.id.desc())
+            .limit(VERDICTS_MOST)
+        )
+        return Answer(**fields, verdicts=[Said(**each) for each in connection.execute(said).mappings()])
 
     def _fields(self, row: sa.Row[Any]) -> dict[str, Any]:
         fields = dict(row._mapping)
@@ -92,8 +122,16 @@ def _desk_address(settings: Settings) -> str | None:
     return f"https://{settings.zendesk_subdomain}.zendesk.com" if settings.zendesk_subdomain else None
 
 
+def _reading(stored: Any) -> Reading | None:
+    """The reading, unless a newer worker wrote one that this version cannot read."""
+    try:
+        return Reading.model_validate(stored) if stored else None
+    except ValidationError:
+        return None
+
+
 def _conditions(wanted: Filter) -> Iterable[sa.ColumnElement[bool]]:
-    same = ("survey", "label", "vote", "rating", "selected")
+    same = ("survey", "label", "vote", "rating", "decision", "queued", "selected")
     yield from (feedback.c[name] == value for name in same if (value := getattr(wanted, name)) is not None)
     if wanted.ticket is not None:
         yield tickets.c.state == wanted.ticket
@@ -101,12 +139,12 @@ def _conditions(wanted: Filter) -> Iterable[sa.ColumnElement[bool]]:
         yield feedback.c.comment.icontains(wanted.q, autoescape=True)
     # An id begins with the time of arrival, so a range of times is a range of the index.
     if wanted.since is not None:
-        yield feedback.c.id >= _first_id(wanted.since)
+        yield feedback.c.id >= first_id(wanted.since)
     if wanted.until is not None:
-        yield feedback.c.id < _first_id(wanted.until)
+        yield feedback.c.id < first_id(wanted.until)
 
 
-def _first_id(at: datetime) -> UUID:
+def first_id(at: datetime) -> UUID:
     """The smallest UUIDv7 of that millisecond; a time without a zone is UTC."""
     moment = at if at.tzinfo else at.replace(tzinfo=UTC)
     milliseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

@@ -10,8 +10,9 @@ from api.results import login, pages, routes
 from api.results.access import Access, Gate
 from api.results.answers import Answers
 from api.results.live import Live
+from api.results.recent import Recent
 from api.results.templates import Templates
-from heed import __version__
+from heed import __version__, books
 from heed.db import engine as db
 from heed.db import schema
 from heed.settings import Settings
@@ -27,7 +28,7 @@ def create_app(settings: Settings) -> FastAPI:
     engine = db.connect(settings, "results")
     access, templates, answers = Access(settings), Templates(), Answers(engine, settings)
     live = Live(settings, partial(routes.load, engine, answers))
-    books = routes.RecentBooks(engine, Queue.connect(settings))
+    recent_books = Recent(partial(books.take, engine, Queue.connect(settings)))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -47,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry=fastapi_problems.NO_TELEMETRY,
     )
     app.state.live = live
-    app.include_router(routes.router(engine, answers, books, live))
+    app.include_router(routes.router(settings, engine, answers, recent_books, live))
     app.include_router(login.router(settings, engine, access, templates))
     app.include_router(pages.router(settings, engine, answers, templates))
     ready = {"postgres": partial(db.check, engine), "schema": partial(schema.check, engine)}

@@ -15,7 +15,7 @@ BATCH = 500
 # fmt: off
 COLUMNS = [
     "id", "survey", "received_at", "vote", "rating", "comment", "contact_name", "contact_email", "reply", "source",
-    "label", "compound", "p_negative", "selected", "reasons", "priority",
+    "label", "compound", "p_negative", "decision", "selected", "reasons", "priority",
     "ticket_state", "ticket_id", "ticket_status", "ticket_url",
 ]
 # fmt: on
@@ -56,6 +56,7 @@ def _cells(item: Item) -> list[object]:
         item.label,
         item.compound,
         item.p_negative,
+        item.decision,
         "yes" if item.selected else "no",
         " ".join(item.reasons),
         item.priority,

@@ -193,7 +193,7 @@ class Live:
             return
         before, self._shown[survey] = self._shown.get(survey, {}), {item.id: item for item in state.newest}
         changed = [item for item in state.newest if before.get(item.id) != item]
-        self._post(survey, _event(state), _event(Push(results=state.results, newest=changed)))
+        self._post(survey, _event(state), _event(state.model_copy(update={"newest": changed})))
 
     def _post(self, survey: str, whole: bytes, delta: bytes) -> None:
         assert self._loop is not None

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Form, Request
 from sqlalchemy.dialects.postgresql import insert
 from starlette.responses import RedirectResponse, Response
 
-from api.results.access import COOKIE, SESSION_SECONDS, Access, Throttle, local_path, same_origin
+from api.results.access import COOKIE, SESSION_SECONDS, Access, Throttle, local_path, refuse_foreign
 from api.results.templates import Templates
 from heed.db import engine as db
 from heed.db.tables import used_links
@@ -20,10 +20,8 @@ from heed.errors import Invalid, Later
 from heed.links import VALID_SECONDS, read_login_token
 from heed.settings import Settings
 from heed.telemetry import LOGINS
-from heed.web.problems import Problem
 
 _INSTEAD = "Log in with the password instead."
-_FOREIGN = Problem(403, "This form was sent from another site.", kind="cross-origin")
 
 
 def router(settings: Settings, engine: sa.Engine, access: Access, templates: Templates) -> APIRouter:
@@ -31,7 +29,6 @@ def router(settings: Settings, engine: sa.Engine, access: Access, templates: Tem
     routes = APIRouter(include_in_schema=False)
     throttle = Throttle()
     secret_key = settings.need("secret_key")
-    own_address = str(settings.results_url) if settings.results_url else None
 
     def form(request: Request, message: str = "", status: int = 200, then: str = "/", wait: float = 0) -> Response:
         headers = {"Retry-After": str(math.ceil(wait))} if wait else {}
@@ -72,8 +69,7 @@ def router(settings: Settings, engine: sa.Engine, access: Access, templates: Tem
         password: Annotated[str, Form()] = "",
         next: Annotated[str, Form()] = "/",
     ) -> Response:
-        if not same_origin(request.headers, own_address):
-            raise _FOREIGN
+        refuse_foreign(request.headers, settings)
         address = request.client.host if request.client else ""
         wait = throttle.wait(address)
         if wait:
@@ -88,8 +84,7 @@ def router(settings: Settings, engine: sa.Engine, access: Access, templates: Tem
 
     @routes.post("/logout")
     async def leave(request: Request) -> Response:
-        if not same_origin(request.headers, own_address):
-            raise _FOREIGN
+        refuse_foreign(request.headers, settings)
         response = RedirectResponse("/login", 303)
         response.delete_cookie(COOKIE)
         return response

@@ -4,9 +4,20 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
-from heed.contracts import Label, Option, Priority, QuarantineKind, QuarantineReason, Reason, TicketState
+from heed.contracts import (
+    Decision,
+    Judge,
+    Label,
+    Option,
+    Priority,
+    QuarantineKind,
+    QuarantineReason,
+    Reading,
+    Reason,
+    TicketState,
+)
 from heed.contracts.text import OptionKey, Slug, storable
 
 
@@ -78,10 +89,28 @@ class Item(BaseModel):
     label: Label
     compound: float
     p_negative: float | None
+    decision: Decision | None = Field(description="As triage made it; null for answers that version 0.1.0 stored.")
+    queued: bool = Field(description="It waits for a manager's verdict.")
     selected: bool
     reasons: list[Reason]
     priority: Priority | None
     ticket: Ticket | None
+
+
+class Verdict(BaseModel):
+    """What somebody says of a decision: whether this answer needs a person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    needs_person: StrictBool
+
+
+class Said(BaseModel):
+    """A verdict that was given, by whom and when."""
+
+    needs_person: bool
+    judge: Judge
+    at: datetime
 
 
 class Answer(Item):
@@ -91,6 +120,9 @@ class Answer(Item):
     scores: dict[str, Any]
     scorer: str
     policy: str
+    reading: Reading | None = Field(description="What the scorer read where, and why it scored it so.")
+    sampled: bool = Field(description="Drawn by lot, whatever was decided, to measure how well triage works.")
+    verdicts: list[Said] = Field(description="Newest first, at most 50; the newest counts.")
 
 
 class Filter(BaseModel):
@@ -102,6 +134,8 @@ class Filter(BaseModel):
     label: Label | None = None
     vote: OptionKey | None = None
     rating: Annotated[int, Field(ge=1, le=5)] | None = None
+    decision: Decision | None = None
+    queued: bool | None = Field(None, description="`true`: the review queue.")
     selected: bool | None = None
     ticket: TicketState | None = None
     q: Annotated[str, Field(max_length=200), AfterValidator(storable)] | None = Field(
@@ -131,6 +165,53 @@ class Push(BaseModel):
 
     results: Results
     newest: list[Item]
+    waiting: int = Field(description="Answers that wait for a manager's verdict, counted up to 1,000.")
+
+
+class Estimate(BaseModel):
+    """A share, estimated, with its 95 % interval.
+
+    `missing`: so many more verdicts on answers drawn by lot are needed first; until then there is no number. A share of
+    nothing (none of the answers needed a person) is null, too.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    missing: int = 0
+
+
+class Drawn(BaseModel):
+    """Answers with one decision: `drawn` by lot, `judged` of these, and `needed` a person of those judged."""
+
+    drawn: int = 0
+    judged: int = 0
+    needed: int = 0
+
+
+class Verdicts(BaseModel):
+    """Judged answers, by lot or not, by what their newest verdict says of the decision."""
+
+    confirmed: int = Field(0, description="A ticket, and it needed a person.")
+    false_alarms: int = Field(0, description="A ticket, and it did not.")
+    found: int = Field(0, description="A review that needed a person.")
+    missed: int = Field(0, description="Neither ticket nor review, and it needed a person.")
+    dismissed: int = Field(0, description="No ticket, and it needed none.")
+
+
+class Performance(BaseModel):
+    """How well triage works for a survey, by people's verdicts on the answers of the last 90 days.
+
+    `precision`: of the tickets, how many needed a person. `recall`: of the answers that needed a person, how many got a
+    ticket or were asked about in review. Both are estimated from `sample`, the newest 5,000 answers that were drawn by
+    lot, by decision; `verdicts` counts those on the newest 10,000 answers that were judged, of all surveys.
+    """
+
+    survey: str
+    precision: Estimate
+    recall: Estimate
+    sample: dict[Decision, Drawn]
+    verdicts: Verdicts
 
 
 class Quarantined(BaseModel):

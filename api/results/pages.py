@@ -28,7 +28,7 @@ _TITLES = {404: "This page does not exist", 503: "Not available at the moment"}
 
 
 def router(settings: Settings, engine: sa.Engine, answers: Answers, templates: Templates) -> APIRouter:
-    """The routes /, /s/{slug} and /feedback/{id}."""
+    """The routes /, /s/{slug}, /review and /feedback/{id}."""
     routes = APIRouter(include_in_schema=False)
     form = str(settings.feedback_url or f"http://127.0.0.1:{settings.feedback_port}").rstrip("/")
 
@@ -50,6 +50,19 @@ def router(settings: Settings, engine: sa.Engine, answers: Answers, templates: T
         data = {"survey": slug, "state": state, "form": f"{form}{path}"}
         title = surveys.get(slug, "Results")
         return templates.page("results.html", data=data, slug=slug, title=title, surveys=surveys)
+
+    @routes.get("/review")
+    def review(survey: Slug = DEFAULT_SURVEY.slug) -> Response:
+        asked = "Review"
+        options: list[dict[str, Any]] = []
+        try:
+            with db.begin(engine) as connection:
+                found = summary.find(connection, survey)
+            asked, options = found.question, [each.model_dump() for each in found.options]
+        except Later:
+            pass  # the page says so, and comes alive when it can
+        data = {"review": survey, "options": options}
+        return templates.page("review.html", data=data, slug=survey, title=asked)
 
     @routes.get("/feedback/{answer_id}")
     def one(answer_id: UUID) -> Response:

@@ -1,77 +1,62 @@
 """The JSON routes. They say what is asked; who asks was settled at the gate."""
 
-import threading
-import time
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from api.results import export, summary
+from api.results import export, performance, summary
+from api.results.access import refuse_foreign
 from api.results.answers import Answers
 from api.results.live import Live
-from api.results.models import Answer, Filter, Listing, Page, Push, Quarantined, Results
+from api.results.models import Answer, Filter, Listing, Page, Performance, Push, Quarantined, Results, Verdict
+from api.results.recent import Recent
 from api.results.stream import Stream
-from heed import books
 from heed.books import Books
 from heed.contracts.text import Slug
 from heed.db import engine as db
-from heed.stream.queue import Queue
+from heed.settings import Settings
 
 NEWEST = 20
-BOOKS_SECONDS = 2.0
 
 
 def load(engine: sa.Engine, answers: Answers, survey: str) -> Push:
-    """A survey's state: its results and its newest answers; a 404 problem when there is none."""
+    """All that a viewer sees of a survey; a 404 problem when there is no such survey."""
     with db.begin(engine) as connection:
         results = summary.load(connection, survey)
-    return Push(results=results, newest=answers.newest(Filter(survey=survey), NEWEST))
+    newest = answers.newest(Filter(survey=survey), NEWEST)
+    return Push(results=results, newest=newest, waiting=answers.waiting(survey))
 
 
-class RecentBooks:
-    """The books, taken at most every BOOKS_SECONDS, however many pages show them.
-
-    While they are taken, which is long when Redis hangs, the others get the last ones instead of each holding a thread.
-    """
-
-    def __init__(self, engine: sa.Engine, queue: Queue) -> None:
-        self._engine, self._queue = engine, queue
-        self._lock = threading.Lock()
-        self._taken: Books | None = None
-        self._until = 0.0
-
-    def read(self) -> Books:
-        """The books; raises `Later` when Postgres is away."""
-        last = self._taken
-        if not self._lock.acquire(blocking=last is None):
-            assert last is not None
-            return last
-        try:
-            if self._taken is None or time.monotonic() > self._until:
-                self._taken = books.take(self._engine, self._queue)
-                self._until = time.monotonic() + BOOKS_SECONDS
-            return self._taken
-        finally:
-            self._lock.release()
-
-
-def router(engine: sa.Engine, answers: Answers, recent: RecentBooks, live: Live) -> APIRouter:
+def router(settings: Settings, engine: sa.Engine, answers: Answers, books: Recent[Books], live: Live) -> APIRouter:
     """The routes under /api/v1."""
     routes = APIRouter(prefix="/api/v1")
+    performances: dict[str, Recent[Performance]] = {}
 
     def found(survey: str) -> None:
         with db.begin(engine) as connection:
             summary.find(connection, survey)
+
+    def measured(survey: str) -> Performance:
+        with db.begin(engine) as connection:
+            return performance.load(connection, survey)
 
     @routes.get("/surveys/{slug}/results")
     def results(slug: Slug) -> Results:
         """Totals by option and by sentiment, by hour and by day, and tickets by state."""
         with db.begin(engine) as connection:
             return summary.load(connection, slug)
+
+    @routes.get("/surveys/{slug}/triage")
+    def triage(slug: Slug) -> Performance:
+        """How well triage works: precision and recall, estimated from what people said of its decisions."""
+        if slug not in performances:
+            found(slug)
+        return performances.setdefault(slug, Recent(partial(measured, slug))).read()
 
     @routes.get(
         "/surveys/{slug}/live",
@@ -109,10 +94,21 @@ def router(engine: sa.Engine, answers: Answers, recent: RecentBooks, live: Live)
         """One answer, with its scores, the decision and its ticket."""
         return answers.one(answer_id)
 
+    @routes.post("/feedback/{answer_id}/verdict")
+    def judge(answer_id: UUID, verdict: Verdict, request: Request) -> Answer:
+        """Say whether an answer needs a person; the answer as it is then.
+
+        The verdict is kept with who gave it (a manager, or a program with the API key), the newest counts, and nobody
+        is asked about this answer any more. If it needs a person and has no ticket, it gets one. If it has one and
+        needs none, that is a false alarm: the ticket stays as it is. The same verdict again changes nothing more.
+        """
+        refuse_foreign(request.headers, settings)
+        return answers.judge(answer_id, verdict.needs_person, request.state.judge)
+
     @routes.get("/books")
     def current_books() -> Books:
         """Whether everything accepted and everything selected is accounted for."""
-        return recent.read()
+        return books.read()
 
     @routes.get("/quarantine")
     def quarantine() -> list[Quarantined]:

@@ -11,12 +11,13 @@ from heed.contracts.ledger import TERMINAL, QuarantineKind, QuarantineReason, Ti
 from heed.contracts.reading import Driver, Reading, SentenceRead
 from heed.contracts.submission import Contact, Submission
 from heed.contracts.survey import DEFAULT_SURVEY, Option, Survey
-from heed.contracts.triage import Decision, Judge, Label, Priority, Reason
+from heed.contracts.triage import FALSE_ALARM_TAG, Decision, Judge, Label, Priority, Reason
 
 __all__ = [
     "DEFAULT_SURVEY",
     "EVENT_SOURCE",
     "EVENT_TYPE",
+    "FALSE_ALARM_TAG",
     "RULE_PATTERN",
     "TERMINAL",
     "Contact",

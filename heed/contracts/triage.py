@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+# The tag by which an agent tells that a ticket needed nobody.
+FALSE_ALARM_TAG = "heed_false_alarm"
+
 
 class Label(StrEnum):
     """What the words read like. `unknown`: there were no words, or none that the scorer can judge."""

@@ -1,9 +1,11 @@
 """Verdicts: people say whether a decision was right, and what they say is done.
 
 Guarantees: a verdict and all that follows from it (the ticket's event, the counts) are one transaction; the same
-verdict said twice is kept once; a submission that was selected stays selected, whatever is said later.
+verdict said twice is kept once; a submission that was selected stays selected, whatever is said later; rows are
+locked in the order in which the worker locks them, so nothing here deadlocks.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,10 +16,15 @@ from heed.db import outbox
 from heed.db.notify import changed
 from heed.db.tables import feedback, verdicts
 
+# Row by row in the order in which the worker's store takes them, so that neither waits for the other for good.
 _COUNT = sa.text("""
-    UPDATE rollup SET selected = selected + 1
-    WHERE survey = :survey AND vote = :vote AND rating = :rating AND label = :label
-      AND at = CASE grain WHEN 'total' THEN '-infinity' ELSE date_trunc(grain, CAST(:at AS timestamptz), 'UTC') END
+    INSERT INTO rollup (survey, grain, at, vote, rating, label, answers, selected)
+    SELECT :survey, grain,
+        CASE grain WHEN 'total' THEN '-infinity' ELSE date_trunc(grain, CAST(:at AS timestamptz), 'UTC') END,
+        :vote, :rating, :label, 0, 1
+    FROM unnest(ARRAY['hour', 'day', 'total']) AS grain
+    ORDER BY grain
+    ON CONFLICT (survey, grain, at, vote, rating, label) DO UPDATE SET selected = rollup.selected + 1
 """)
 
 
@@ -34,7 +41,9 @@ def say(connection: sa.Connection, feedback_id: UUID, needs_person: bool, judge:
 
     One that needs a person and was not selected is selected now.
     """
-    row = connection.execute(sa.select(feedback).where(feedback.c.id == feedback_id).with_for_update()).one_or_none()
+    # Not against rows that refer to it: ticketing may begin a ticket meanwhile.
+    found = sa.select(feedback).where(feedback.c.id == feedback_id).with_for_update(key_share=True)
+    row = connection.execute(found).one_or_none()
     if row is None:
         return None
     before = connection.execute(
@@ -48,7 +57,7 @@ def say(connection: sa.Connection, feedback_id: UUID, needs_person: bool, judge:
         connection.execute(sa.insert(verdicts).values(feedback_id=feedback_id, needs_person=needs_person, judge=judge))
     chosen = needs_person and not row.selected
     if chosen:
-        _select(connection, row)
+        select_now(connection, row, Reason.REVIEW, Priority(row.priority) if row.priority else Priority.NORMAL)
     if row.queued:
         connection.execute(sa.update(feedback).where(feedback.c.id == feedback_id).values(queued=False))
     if new or chosen or row.queued:
@@ -56,9 +65,24 @@ def say(connection: sa.Connection, feedback_id: UUID, needs_person: bool, judge:
     return Said(new, chosen)
 
 
-def _select(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> None:
-    priority = Priority(row.priority) if row.priority else Priority.NORMAL
-    reasons = [*row.reasons, Reason.REVIEW]
+def false_alarms(connection: sa.Connection, feedback_ids: Collection[UUID]) -> list[UUID]:
+    """Agents say that these needed nobody; those of whom that is recorded now.
+
+    An agent's word is taken once: it stays at the desk and is read again with every change, but what somebody else has
+    said since stands.
+    """
+    if not feedback_ids:
+        return []
+    known = sa.select(verdicts.c.feedback_id).where(
+        verdicts.c.feedback_id.in_(feedback_ids), verdicts.c.judge == Judge.AGENT
+    )
+    fresh = set(feedback_ids).difference(connection.execute(known).scalars())
+    return [each for each in sorted(fresh) if say(connection, each, False, Judge.AGENT)]
+
+
+def select_now(connection: sa.Connection, row: sa.Row[tuple[object, ...]], reason: Reason, priority: Priority) -> None:
+    """Select for a ticket what was not selected when it was stored; the caller's transaction holds `row` locked."""
+    reasons = [*row.reasons, reason]
     connection.execute(
         sa.update(feedback).where(feedback.c.id == row.id).values(selected=True, reasons=reasons, priority=priority)
     )
@@ -77,7 +101,6 @@ def _select(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> None:
         policy=row.policy,
     )
     outbox.add(connection, [event])
-    # After the feedback row, as the worker does it, so that neither waits for the other for good.
     connection.execute(
         _COUNT,
         {

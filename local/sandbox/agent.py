@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from heed.contracts import FALSE_ALARM_TAG
 from local.sandbox import incoming
 from local.sandbox.api import Id, TheStore
 from local.sandbox.errors import ZendeskError
@@ -82,15 +83,18 @@ async def answer_ticket(
     ticket_id: Id,
     body: Annotated[str, Form()] = "",
     kind: Annotated[Literal["public", "internal"], Form()] = "public",
-    status: Annotated[Literal["open", "pending", "solved"], Form()] = "open",
+    status: Annotated[Literal["open", "pending", "solved"] | None, Form()] = None,
+    false_alarm: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Add what the agent wrote, if anything, and set the status."""
+    """Add what the agent wrote, if anything; set the status or add the tag of false alarms, as the button says."""
     if not _from_here(request):
         return _page(request, "refused.html", 403)
     text = body.replace("\r\n", "\n")
     comment = {"comment": {"body": text, "public": kind == "public"}} if text.strip() else {}
     try:
-        change = incoming.change({"ticket": {"status": status, **comment}})
+        told = {"status": status} if status else {}
+        tags = {"additional_tags": [FALSE_ALARM_TAG]} if false_alarm else {}
+        change = incoming.change({"ticket": {**told, **tags, **comment}})
         await run_in_threadpool(store.update, ticket_id, change, AGENT_EMAIL)
     except ZendeskError as error:
         why = [detail["description"] for details in error.body.get("details", {}).values() for detail in details]
@@ -116,6 +120,7 @@ def _ticket_page(
         people=people,
         problem=problem,
         draft=draft,
+        false_alarm=FALSE_ALARM_TAG,
     )
 
 

@@ -152,6 +152,20 @@ def test_changes_tell_the_status(desk: ZendeskDesk, sandbox: Sandbox) -> None:
     assert not after.more
 
 
+def test_changes_tell_false_alarms(desk: ZendeskDesk, sandbox: Sandbox) -> None:
+    tagged, other = a_request(), a_request()
+    number, _ = opened(desk, tagged), opened(desk, other)
+    page = desk.changes(datetime.now(UTC) - timedelta(minutes=5))
+    while page.more and page.cursor:
+        page = desk.changes(page.cursor)
+    assert {tagged.external_id, other.external_id}.isdisjoint(page.false_alarms)
+    assert page.cursor is not None
+    sandbox.change(number, additional_tags=["heed_false_alarm"])
+    assert list(desk.changes(page.cursor).false_alarms) == [tagged.external_id]
+    sandbox.change(number, tags=["heed_false_alarm_not", "heed"])
+    assert list(desk.changes(page.cursor).false_alarms) == []
+
+
 # Surprises
 
 LATER = [

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from conftest import ADMIN_PASSWORD, API_KEY, Served, wait_for
 from results_data import POLICY, answer
 
-from api.results import export, routes
+from api.results import export, recent
 from api.results.app import create_app
 from api.results.models import Filter
 from heed.contracts import Contact, Label, QuarantineKind, QuarantineReason, TicketState, new_id
@@ -181,7 +181,7 @@ def test_quarantine_and_books(http: httpx.Client, engine: sa.Engine) -> None:
 def test_a_queue_that_hangs_holds_one_reader(
     http: httpx.Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "BOOKS_SECONDS", 0)
+    monkeypatch.setattr(recent, "SECONDS", 0)
     assert http.get("/api/v1/books").json()["balanced"]
     with redis.Redis.from_url(settings.need("redis_url")) as client, ThreadPoolExecutor(5) as pool:
         client.client_pause(3000)
@@ -203,12 +203,20 @@ def test_without_postgres(settings: Settings, serve: Callable[[Any], Served]) ->
     url = type(settings.database_url)("postgresql://127.0.0.1:1/none")
     with httpx.Client(base_url=serve(create_app(settings.model_copy(update={"database_url": url}))).url) as http:
         assert http.post("/login", data={"password": ADMIN_PASSWORD}).status_code == 303
-        for path in (RESULTS, LIST, f"{LIST}?format=csv", "/api/v1/surveys/default/live", "/api/v1/books"):
+        for path in (
+            RESULTS,
+            LIST,
+            f"{LIST}?format=csv",
+            "/api/v1/surveys/default/triage",
+            "/api/v1/surveys/default/live",
+            "/api/v1/books",
+        ):
             away = http.get(path)
             assert away.status_code == 503, path
             assert int(away.headers["retry-after"]) > 0
             assert "127.0.0.1" not in away.text
-        assert http.get("/").status_code == 200  # the frame; the module says what is missing
+        for page in ("/", "/review"):  # the frame; the module says what is missing
+            assert http.get(page).status_code == 200
         assert http.get("/readyz").status_code == 503
         assert http.get("/healthz").status_code == 200
 
@@ -250,7 +258,13 @@ def test_nonsense_in_paging(http: httpx.Client) -> None:
 
 
 def test_nonsense_in_paths(http: httpx.Client) -> None:
-    paths = ["/api/v1/surveys/{}/results", "/api/v1/surveys/{}/live", f"{LIST}/{{}}", "/s/{}"]
+    paths = [
+        "/api/v1/surveys/{}/results",
+        "/api/v1/surveys/{}/live",
+        "/api/v1/surveys/{}/triage",
+        f"{LIST}/{{}}",
+        "/s/{}",
+    ]
     for path, value in product(paths, NONSENSE_PATHS):
         answered = http.get(path.format(value), headers={"Accept": "text/html"} if path == "/s/{}" else {})
         assert answered.status_code in (404, 422), value

@@ -39,12 +39,21 @@ CLOSED = [
     LIST,
     f"{LIST}?format=csv",
     f"{LIST}/0197a1b2-0000-7000-8000-000000000000",
+    "/api/v1/surveys/default/triage",
     "/api/v1/books",
     "/api/v1/quarantine",
     "/api/v1/none",
     "/openapi.json",
 ]
-CLOSED_PAGES = ["/", "/s/default", "/feedback/0197a1b2-0000-7000-8000-000000000000", "/none", "/login/", "/static"]
+CLOSED_PAGES = [
+    "/",
+    "/s/default",
+    "/review",
+    "/feedback/0197a1b2-0000-7000-8000-000000000000",
+    "/none",
+    "/login/",
+    "/static",
+]
 
 
 NO_LOGIN = [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer"}, {"Cookie": "heed_session=x"}]
@@ -68,7 +77,7 @@ def test_pages_send_to_login(anyone: httpx.Client) -> None:
 
 def test_every_route_is_closed_unless_meant_to_be_open(anyone: httpx.Client, settings: Settings) -> None:
     document = create_app(settings).openapi()
-    assert len(document["paths"]) == 6
+    assert len(document["paths"]) == 8
     for path in [*document["paths"], *CLOSED_PAGES]:
         for method in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"):
             assert anyone.request(method, path.format(slug="default", answer_id=new_id())).status_code in (303, 401)

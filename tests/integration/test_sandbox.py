@@ -509,6 +509,20 @@ def test_agents_answer_and_solve(sandbox: httpx.Client) -> None:
     assert (late.status_code, "closed prevents ticket update" in late.text) == (422, True)
 
 
+def test_agents_tag_a_false_alarm(sandbox: httpx.Client) -> None:
+    create(sandbox, tags=["heed"])
+    here = {"Origin": str(sandbox.base_url).rstrip("/")}
+    assert "False alarm</button>" in sandbox.get("/agent/tickets/1").text
+    for _ in range(2):
+        form = {"body": "", "kind": "public", "false_alarm": "true"}
+        assert sandbox.post("/agent/tickets/1", data=form, headers=here).status_code == 303
+    [ticket] = sandbox.get("/api/v2/incremental/tickets/cursor", params={"start_time": 0}).json()["tickets"]
+    assert (ticket["tags"], ticket["status"]) == (["heed", "heed_false_alarm"], "new")
+    assert "False alarm</button>" not in sandbox.get("/agent/tickets/1").text
+    sandbox.put("/api/v2/tickets/1", json={"ticket": {"remove_tags": ["heed_false_alarm"]}})
+    assert sandbox.get("/api/v2/tickets/1").json()["ticket"]["tags"] == ["heed"]
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -25,8 +25,8 @@ from conftest import free_port, wait_for
 from sandbox_process import TOKEN, Sandbox, running_sandbox
 from starlette.responses import HTMLResponse
 
-from heed.contracts import Label, NegativeFeedback, Priority, Reason, new_id, received_at
-from heed.db import ledger, outbox, tables
+from heed.contracts import Judge, Label, NegativeFeedback, Priority, Reason, new_id, received_at
+from heed.db import ledger, outbox, tables, verdicts
 from heed.db import quarantine as quarantine_db
 from heed.errors import Later, Paused
 from heed.lifecycle import Heartbeat, Stop
@@ -36,6 +36,7 @@ from ticketing import consumer as consumer_module
 from ticketing import handler as handler_module
 from ticketing import queue, text
 from ticketing.consumer import THREADS, Consumer
+from ticketing.desk import TicketRequest
 from ticketing.gate import FAILURES, Gate
 from ticketing.handler import Handler, Outcome
 from ticketing.queue import Queue
@@ -574,6 +575,71 @@ def test_reconciliation_learns_of_solved_and_reopened(
     assert (row.state, row.desk_status, row.solved_at) == ("opened", "open", None)
     assert house.counts() == {"opened": 2}
     assert house.ticket(untouched.id).desk_status == "new"
+
+
+def test_agents_tag_is_one_verdict(house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox) -> None:
+    """However often it is read, and though others say something else since; taken off again, it says nothing."""
+    event, other = house.selected(), house.selected()
+    works(handler, event)
+    works(handler, other)
+    number = exactly_one(sandbox, event.id)["id"]
+
+    def said() -> list[tuple[Any, ...]]:
+        while reconcile(house.engine, desk):
+            pass
+        with house.engine.connect() as connection:
+            columns = (tables.verdicts.c.feedback_id, tables.verdicts.c.needs_person, tables.verdicts.c.judge)
+            return [tuple(row) for row in connection.execute(sa.select(*columns).order_by(tables.verdicts.c.id))]
+
+    assert said() == []
+    sandbox.change(number, additional_tags=["heed_false_alarm"])
+    alarm = (event.id, False, Judge.AGENT)
+    assert said() == [alarm]
+    sandbox.set_status(number, "solved")
+    assert said() == [alarm]
+    assert house.state(event.id) == "solved"
+    with house.engine.begin() as connection:
+        verdicts.say(connection, event.id, True, Judge.MANAGER)
+    sandbox.set_status(number, "open")
+    both = [alarm, (event.id, True, Judge.MANAGER)]
+    assert said() == both
+    sandbox.change(number, remove_tags=["heed_false_alarm"])
+    assert said() == both
+    sandbox.change(number, additional_tags=["heed_false_alarm"])
+    assert said() == both
+    assert house.counts() == {"opened": 2}
+
+
+def test_tags_of_tickets_that_are_not_ours_say_nothing(house: House, desk: ZendeskDesk, sandbox: Sandbox) -> None:
+    nowhere = new_id()  # not in this database: another one's, or lost with a disk
+    request = TicketRequest(nowhere, "Feedback", "It broke.", "Ada", "ada@example.com", Priority.NORMAL, ("heed",))
+    number = desk.open(request, idempotency_key=f"heed-{nowhere}", look_first=False).desk_id
+    sandbox.change(number, tags=["heed_false_alarm"])
+    while reconcile(house.engine, desk):
+        pass
+    with house.engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(tables.verdicts)).scalar_one() == 0
+
+
+def test_note_tells_the_score(house: House, handler: Handler, sandbox: Sandbox) -> None:
+    reading = {"rating": -1.5, "topics": ["refund"], "drivers": [["broke", 3, 8, -1.5]], "coverage": 1.0}
+    event = house.selected(reading=reading, scorer="light-9+abc", policy="triage-9+abc 0.61/0.4")
+    works(handler, event)
+    ticket = exactly_one(sandbox, event.id)
+    note = sandbox.comments(ticket["id"])[1]["body"]
+    assert "What moved the score: “broke” −1.50\nTopics: refund\nScored by: light-9+abc\n" in note
+    assert "Decided by: triage-9+abc (ticket from 0.61, review from 0.4)\n" in note
+    assert "heed-topic-refund" in ticket["tags"]
+
+
+@pytest.mark.parametrize("reading", [None, {"v": 2, "rating": "of another kind"}])
+def test_a_reading_that_is_not_there_or_unknown_stops_no_ticket(
+    house: House, handler: Handler, sandbox: Sandbox, reading: object
+) -> None:
+    event = house.selected(reading=reading)
+    assert works(handler, event) == Outcome.OPENED
+    ticket = exactly_one(sandbox, event.id)
+    assert "What moved the score" not in sandbox.comments(ticket["id"])[1]["body"]
 
 
 def test_each_desk_has_its_own_cursor(

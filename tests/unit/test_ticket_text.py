@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heed.contracts import DEFAULT_SURVEY, Label, Priority, Reason, new_id
+from heed.contracts import DEFAULT_SURVEY, Driver, Label, Priority, Reading, Reason, new_id
 from heed.contracts.text import COMMENT_MAX
 from ticketing import text
 from ticketing.desk import ConsoleDesk
@@ -31,6 +31,22 @@ ANSWER = text.Answer(
     p_negative=0.913,
     reasons=(Reason.TEXT, Reason.OPTION, Reason.RATING, Reason.CONTACT),
     priority=Priority.HIGH,
+    scorer="light-1+0123abcd",
+    policy="triage-2+4567cdef 0.62/0.41",
+)
+READING = Reading(
+    rating=-1.84,
+    coverage=0.9,
+    topics=("refund", "cancel"),
+    drivers=(
+        Driver("base", None, None, -0.1),
+        Driver("VADER", 0, 21, -0.2),
+        Driver("waited", 2, 8, -0.9),
+        Driver("VADER", 25, 41, -0.2),
+        Driver("waited", 2, 8, -0.02),
+        Driver("~nobody", 25, 31, 0.5),
+        *(Driver(f"other {number}", None, None, 0.01) for number in range(9)),
+    ),
 )
 
 
@@ -88,10 +104,54 @@ def test_note_says_why_and_where() -> None:
     assert "- the customer rated 1 of 5, which counts as unhappy" in lines
     assert "- the customer asks to be contacted" in lines
     assert "Survey: How was your experience with us? (default)" in lines
-    assert "Sentiment: negative (probability of negative 0.91, VADER compound -0.51)" in lines
+    assert "Sentiment: negative (probability of negative 0.91, VADER compound −0.51)" in lines
     assert "Received: 2026-02-03 04:05:06 UTC" in lines
     assert "Customer: Ada <ada@example.com>; asks for a reply" in lines
     assert f"Details: http://results.example/feedback/{ANSWER.id}" in lines
+    assert lines[-1] == text.marker(ANSWER.id)
+
+
+def test_note_says_what_moved_the_score() -> None:
+    lines = text.note(replace(ANSWER, reading=READING), None).splitlines()
+    rating = "predicted rating −1.84 of −4 to +4, probability of negative 0.91, VADER compound −0.51"
+    assert f"Sentiment: negative ({rating})" in lines
+    [moved] = [line for line in lines if line.startswith("What moved the score: ")]
+    strongest = "“waited” −0.92, “Nobody” (negated) +0.50, VADER −0.40, base −0.10, other 0 +0.01, "
+    assert moved.startswith(f"What moved the score: {strongest}")
+    assert moved.count(", ") == text.DRIVERS_SHOWN - 1
+    assert "Topics: refund, cancel" in lines
+    assert "Scored by: light-1+0123abcd" in lines
+    assert "Decided by: triage-2+4567cdef (ticket from 0.62, review from 0.41)" in lines
+    assert "If this needed nobody, add the tag heed_false_alarm: Heed learns from it." in lines
+    assert not any(line.startswith("Language") for line in lines)
+    assert "Language: de" in text.note(replace(ANSWER, reading=Reading(language="de")), None)
+
+
+def test_topics_are_tags() -> None:
+    before = text.request(ANSWER, ANONYMOUS)
+    after = text.request(replace(ANSWER, reading=READING), ANONYMOUS)
+    assert replace(after, tags=before.tags) == before
+    assert after.tags == (*before.tags, "heed-topic-refund", "heed-topic-cancel")
+
+
+def test_note_of_a_ticket_that_a_manager_asked_for() -> None:
+    note = text.note(replace(ANSWER, reasons=(Reason.REVIEW,)), None)
+    assert "because:\n- a manager asked for this ticket in the review queue\n" in note
+
+
+def test_note_of_an_answer_that_0_1_0_stored() -> None:
+    note = text.note(replace(ANSWER, scorer="vader-3.3.2/platt-1", policy="triage-1"), None)
+    assert "Sentiment: negative (probability of negative 0.91, VADER compound −0.51)\nScored by: vader-3.3" in note
+    assert "Decided by: triage-1\n" in note
+    assert not any(word in note for word in ("None", "moved", "Topics"))
+
+
+@given(st.text(max_size=60), st.integers(-3, 70), st.integers(-3, 70))
+def test_no_span_breaks_the_note(comment: str, start: int, end: int) -> None:
+    """The note is one line a fact, and ends in its marker, whatever a driver points at."""
+    read = Reading(rating=-1, drivers=(Driver("term", start, end, -1),))
+    lines = text.note(replace(ANSWER, comment=comment, reading=read), None).split("\n")
+    assert len(lines) == len(text.note(replace(ANSWER, reading=READING), None).split("\n")) - 1
     assert lines[-1] == text.marker(ANSWER.id)
 
 

@@ -1,10 +1,14 @@
 """How a text reads: the `Scorer` protocol and what it answers. Scorers are pure: no network, no clock, no state."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from heed.contracts import Driver, Label, SentenceRead
+
+
+def _nothing() -> tuple[tuple[SentenceRead, ...], tuple[Driver, ...]]:
+    return (), ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,7 @@ class Sentiment:
     judged; `rating` the mean rating that they would give it, -4 to 4; `compound` VADER's normalised sum, -1 (most
     negative) to 1, and `scores` all of VADER's scores. `coverage` is the share of its words that are English as far as
     the scorer knows, `truncated` whether only its beginning was read, `language` the ISO 639-1 code where it is another
-    language and that is certain. Spans are those of `heed.contracts.Reading`; `drivers` add up to `rating`.
+    language and that is certain. Spans are those of `heed.contracts.Reading`.
     """
 
     label: Label
@@ -26,8 +30,18 @@ class Sentiment:
     coverage: float = 1.0
     truncated: bool = False
     language: str | None = None
-    sentences: tuple[SentenceRead, ...] = ()
-    drivers: tuple[Driver, ...] = ()
+    # Makes the sentences and the drivers, since many are never asked for.
+    why: Callable[[], tuple[tuple[SentenceRead, ...], tuple[Driver, ...]]] = _nothing
+
+    @property
+    def sentences(self) -> tuple[SentenceRead, ...]:
+        """The sentences that were read, each with its rating."""
+        return self.why()[0]
+
+    @property
+    def drivers(self) -> tuple[Driver, ...]:
+        """What moved the rating, in the order of the text; their points add up to it."""
+        return self.why()[1]
 
 
 @dataclass(frozen=True, slots=True)

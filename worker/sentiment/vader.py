@@ -85,7 +85,8 @@ class Vader(SentimentIntensityAnalyzer):  # type: ignore[misc]
     def _valence(self, words: list[str], lower: list[str], at: int, some_capitals: bool) -> float:
         """The word's valence from the lexicon as the up to three words before it change it."""
         lexicon = self.lexicon
-        own = value = lexicon[lower[at]]
+        own: float = lexicon[lower[at]]
+        value = own
         before = lower[max(at - 3, 0) : at][::-1]  # the nearest first
         if lower[at] == "no" and at != len(lower) - 1 and lower[at + 1] in lexicon:
             value = 0.0

@@ -1,14 +1,18 @@
-// Single answers: as an entry of the list, and whole.
+// Single answers: as an entry of the list, and whole, with what people say of the decision.
 
-import { el, time } from "./dom.js";
-import { LABELS, REASONS, ticketText } from "./words.js";
+import { byId, el, percent, say, time } from "./dom.js";
+import { inShort, marked, sentences, sums } from "./reading.js";
+import { giveVerdict } from "./verdict.js";
+import { DECISIONS, JUDGES, LABELS, REASONS, language, linesOf, ticketText, whyHere } from "./words.js";
 
-function option(options, key) {
+/** An option of the vote, by its key. */
+export function option(options, key) {
   const found = options.find((each) => each.key === key);
   return found ? `${found.face} ${found.label}`.trim() : key;
 }
 
-function ticket(item) {
+/** What became of an answer's ticket; nothing when it has none. */
+export function ticket(item) {
   if (!item.selected) return null;
   const text = ticketText(item.ticket);
   const failed = item.ticket?.state === "failed";
@@ -17,8 +21,10 @@ function ticket(item) {
     : el("span", { class: failed ? "tag tag--alarm" : "soft" }, text);
 }
 
-const words = (item, kind) =>
-  item.comment ? el("p", { class: kind }, item.comment) : el("p", { class: "soft" }, "Answered without words.");
+const noWords = () => el("p", { class: "soft" }, "Answered without words.");
+
+/** An answer's words, with what moved its rating marked in them. */
+export const wordsRead = (item) => (item.comment ? marked(item.comment, item.reading) : noWords());
 
 /** The list's entry for an answer. */
 export function entry(item, options) {
@@ -33,7 +39,7 @@ export function entry(item, options) {
       item.rating && el("span", {}, `${item.rating} of 5`),
       item.comment && el("span", { class: item.label === "negative" ? "tag tag--alarm" : "tag" }, LABELS[item.label]),
     ),
-    words(item, "words"),
+    item.comment ? el("p", { class: "words" }, item.comment) : noWords(),
     el("p", { class: "row small" }, el("a", { href: `/feedback/${item.id}` }, "Details"), ticket(item)),
   );
 }
@@ -41,10 +47,36 @@ export function entry(item, options) {
 // Each in a direction of its own, so that no name can turn the address round.
 const from = ({ name, email }) => [name && el("bdi", {}, name), name && email && ", ", email && el("bdi", {}, email)];
 
-/** An answer, whole. */
-export function whole(item, options) {
-  const contact = item.contact;
+function verdicts(item, judge) {
+  const choice = (needsPerson, text) => {
+    const button = el("button", { class: "button button--quiet", "data-needs": String(needsPerson) }, text);
+    button.addEventListener("click", () => judge(needsPerson));
+    return button;
+  };
+  const no = item.decision === "ticket" ? "a false alarm" : "it needs nobody";
+  const said = ({ needs_person: needs, judge: by, at }) =>
+    el(
+      "li",
+      {},
+      `${JUDGES[by] ?? by}: ${needs ? "it needs a person" : no} `,
+      el("time", { class: "soft", datetime: at }, time(at)),
+    );
+  const choices = item.selected
+    ? [choice(false, "This was a false alarm"), choice(true, "This needed a person")]
+    : [choice(true, "This needs a person: open a ticket"), choice(false, "This needs nobody")];
+  return [
+    el("div", { class: "row" }, ...choices),
+    item.verdicts.length
+      ? el("ul", { class: "verdicts small" }, ...item.verdicts.map(said))
+      : el("p", { class: "small soft" }, "Nobody has said anything yet. Verdicts measure triage and teach it."),
+  ];
+}
+
+/** What somebody may want to know of an answer: its words with its facts, then cards about what was made of it. */
+function whole(item, options) {
+  const { contact, reading } = item;
   const reasons = item.reasons.map((reason) => REASONS[reason] ?? reason).join("; ");
+  const topics = reading?.topics ?? [];
   const facts = [
     ["Received", time(item.received_at)],
     ["Vote", item.vote ? option(options, item.vote) : "none"],
@@ -53,31 +85,83 @@ export function whole(item, options) {
     ["Reply", contact?.reply ? "asked for" : "not asked for"],
     ["Sent by", item.source === "form" ? "the form" : "the API"],
   ];
+  const decision = [
+    ["Decision", item.decision ? DECISIONS[item.decision] : "made by an earlier version"],
+    ["Selected", item.selected ? "yes" : "no"],
+    ["Because", reasons || "nothing asks for a ticket"],
+    ...(item.queued ? [["In review", whyHere(item).join("; ") || "waits for a verdict"]] : []),
+    ["Priority", item.priority ?? "none"],
+    ...(topics.length ? [["Speaks of", topics.join(", ")]] : []),
+    ["Lines", linesOf(item.policy) ?? "not known"],
+    ["Policy", item.policy],
+    ["Ticket", ticket(item) ?? (item.queued ? "none yet" : "none")],
+    ...(item.ticket ? [["Attempts", String(item.ticket.attempts)]] : []),
+    ...(item.ticket?.last_error ? [["Last error", item.ticket.last_error]] : []),
+  ];
   const judgement = [
     ["Reads", LABELS[item.label].toLowerCase()],
     ["Negative", item.p_negative === null ? "no words to judge" : `${Math.round(item.p_negative * 100)} % likely`],
+    ...(reading?.language ? [["Language", `${language(reading.language)}, not English`]] : []),
+    ...(reading && reading.rating !== null ? [["Known words", percent(reading.coverage)]] : []),
+    ...(reading?.truncated ? [["Read", "only the beginning; the text is longer than what is scored"]] : []),
     ["Compound", item.compound.toFixed(3)],
     ["Scorer", item.scorer],
     ...Object.entries(item.scores)
       .filter(([name]) => name !== "compound")
       .map(([name, value]) => [name, JSON.stringify(value)]),
   ];
-  const decision = [
-    ["Selected", item.selected ? "yes" : "no"],
-    ["Because", reasons || "nothing asks for a ticket"],
-    ["Priority", item.priority ?? "none"],
-    ["Policy", item.policy],
-    ["Ticket", ticket(item) ?? "none needed"],
-    ...(item.ticket ? [["Attempts", String(item.ticket.attempts)]] : []),
-    ...(item.ticket?.last_error ? [["Last error", item.ticket.last_error]] : []),
+  const card = (title, ...content) =>
+    el("section", { class: "card stack", "aria-label": title }, el("h2", {}, title), ...content);
+  const rated = reading && reading.rating !== null;
+  const answer = [
+    el(
+      "section",
+      { class: "card stack", "aria-label": "The answer" },
+      wordsRead(item),
+      inShort(item.comment, reading),
+      list(facts),
+    ),
   ];
-  const card = (title, ...content) => el("section", { class: "card stack", "aria-label": title }, ...content);
-  return [
-    card("The answer", words(item, "words quote"), list(facts)),
-    card("Decision", el("h2", {}, "Decision"), list(decision)),
-    card("Sentiment", el("h2", {}, "Sentiment"), list(judgement)),
+  const rest = [
+    card("Decision", list(decision)),
+    ...(rated && reading.drivers.length ? [card("Why it reads so", sums(item.comment, reading))] : []),
+    card("Sentiment", list(judgement)),
+    ...(rated && reading.sentences.length > 1 ? [card("Sentences", sentences(item.comment, reading))] : []),
   ];
+  return { answer, rest };
 }
 
 const list = (pairs) =>
   el("dl", { class: "facts" }, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+
+/** The page of one answer. */
+export function answerPage({ answer, options }) {
+  const status = byId("said");
+  let busy = false;
+
+  function show() {
+    const shown = whole(answer, options);
+    byId("answer").replaceChildren(...shown.answer);
+    byId("verdict").replaceChildren(...verdicts(answer, judge));
+    byId("rest").replaceChildren(...shown.rest);
+  }
+
+  async function judge(needsPerson) {
+    if (busy) return;
+    busy = true;
+    const { answer: after, problem } = await giveVerdict(answer.id, needsPerson);
+    busy = false;
+    status.className = problem ? "error" : "small";
+    if (problem) {
+      status.replaceChildren(problem);
+      return;
+    }
+    const opened = needsPerson && !answer.selected;
+    answer = after;
+    show();
+    byId("verdict").querySelector(`[data-needs="${needsPerson}"]`).focus();
+    say(status, opened ? "Thank you. The ticket is on its way." : "Thank you. Your verdict is kept.");
+  }
+
+  show();
+}

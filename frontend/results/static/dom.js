@@ -32,7 +32,7 @@ export function say(element, text) {
 }
 
 // What is not all never reads 100 %, what is not nothing never 0 %.
-function percent(share) {
+export function percent(share) {
   if (share > 0 && share < 0.005) return "< 1 %";
   if (share < 1 && share >= 0.995) return "> 99 %";
   return `${Math.round(share * 100)} %`;

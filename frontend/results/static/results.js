@@ -1,19 +1,17 @@
 // Shows the managers' pages from their JSON, and keeps the results page live without a reload.
 
-import { entry, whole } from "./answer.js";
+import { answerPage, entry } from "./answer.js";
 import { chart, table } from "./chart.js";
 import { byId, clock, count, el, figure, plural, say, time } from "./dom.js";
 import { follow } from "./feed.js";
-import { LABELS, TICKETS } from "./words.js";
+import { howWell } from "./performance.js";
+import { reviewPage } from "./review.js";
+import { showState } from "./state.js";
+import { LABELS, TICKETS, waitingText } from "./words.js";
 
 const NEWEST = 20;
 const BOOKS_MS = 10_000;
-const NOTICES = {
-  live: "",
-  connecting: "The connection is lost; what you see is the last known state. Trying again …",
-  away: "The database cannot be reached at the moment; what you see is the last known state.",
-  "logged-out": "You are logged out; what you see is the last known state.",
-};
+const FIGURES_MS = 60_000;
 
 function showVotes({ options, votes, ratings, average_rating: average }) {
   const voted = options.reduce((sum, option) => sum + votes[option.key], 0);
@@ -99,21 +97,13 @@ function resultsPage(data) {
     showSentiment(results);
     showTickets(results);
     showTime();
+    showWaiting(push.waiting);
     newest.show(push.newest, results.options);
   }
 
-  function showState(state) {
-    const live = byId("live");
-    live.hidden = false;
-    live.dataset.state = state === "live" ? "live" : "waiting";
-    say(live, { live: "live", "logged-out": "logged out" }[state] ?? "reconnecting");
-    const notice = byId("notice");
-    notice.hidden = state === "live";
-    say(notice, NOTICES[state]);
-    if (state === "logged-out") {
-      const here = encodeURIComponent(location.pathname);
-      notice.append(" ", el("a", { href: `/login?next=${here}` }, "Log in"));
-    }
+  function showWaiting(waiting) {
+    byId("waiting").hidden = waiting === 0;
+    say(byId("waiting-count"), waitingText(waiting));
   }
 
   byId("form").href = data.form;
@@ -132,10 +122,19 @@ function resultsPage(data) {
   follow(data.survey, { results: show, state: showState });
   showBooks();
   setInterval(() => document.hidden || showBooks(), BOOKS_MS);
+  showPerformance(data.survey);
+  setInterval(() => document.hidden || showPerformance(data.survey), FIGURES_MS);
+}
+
+const read = (address) => fetch(address).then((answer) => (answer.ok ? answer.json() : null), () => null);
+
+async function showPerformance(survey) {
+  const figures = await read(`/api/v1/surveys/${survey}/triage`);
+  if (figures) byId("triage").replaceChildren(...howWell(figures));
 }
 
 async function showBooks() {
-  const books = await fetch("/api/v1/books").then((answer) => (answer.ok ? answer.json() : null), () => null);
+  const books = await read("/api/v1/books");
   if (!books) return;
   const sum = (...parts) => parts.map(([field, name]) => `${count(books[field] ?? 0)} ${name}`).join(" + ");
   const lost = books.lost ? [["lost", "lost"]] : [];
@@ -164,5 +163,6 @@ function settlement({ at, reason, lost, earlier }) {
 }
 
 const data = JSON.parse(byId("data").textContent);
-if (data.answer) byId("answer").replaceChildren(...whole(data.answer, data.options));
+if (data.answer) answerPage(data);
+else if (data.review) reviewPage(data);
 else resultsPage(data);

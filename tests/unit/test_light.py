@@ -1,0 +1,157 @@
+"""The default scorer: its drivers add up, it knows when it does not know, everyday comments go where they should."""
+
+import csv
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heed.contracts import Decision, Label
+from heed.errors import HeedError
+from worker.learning.score import write
+from worker.sentiment.light import SHIPPED, LightScorer, Model
+
+DATA = Path(__file__).parents[1] / "data"
+scorer, uncapped = LightScorer(), LightScorer(cap=None)
+
+
+def table(name: str) -> list[dict[str, str]]:
+    with (DATA / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(table("comments.tsv")).map(lambda row: row["text"]) | st.text(max_size=9), max_size=6))
+def test_drivers_add_up_and_stand_where_they_say(pieces: list[str]) -> None:
+    comment = " ".join(pieces)
+    [found] = scorer.score([comment])
+    if found.rating is None:
+        assert (found.label, found.p_negative, found.drivers) == (Label.UNKNOWN, None, ())
+        return
+    assert sum(driver.points for driver in found.drivers) == pytest.approx(found.rating, abs=1e-9)
+    for term, start, end, _ in found.drivers:
+        if start is not None and end is not None and term != "VADER":
+            said = "".join(comment[start:end].lower().split())
+            first = term.removeprefix("~")[0]
+            assert first == "0" or said.startswith(first) or not said.isascii()
+
+
+def test_the_rating_is_the_mean_over_the_sentences() -> None:
+    one, other = "The battery died after two days.", "Support was friendly and quick."
+    both, first, second = scorer.score([f"{one} {other}", one, other])
+    assert first.rating is not None
+    assert second.rating is not None
+    assert both.rating == pytest.approx((first.rating + second.rating) / 2)
+    assert [each.rating for each in both.sentences] == pytest.approx([first.rating, second.rating])
+
+
+def test_places_are_those_of_the_comment_before_it_was_composed() -> None:
+    comment = "Cafe\u0301 👍🏽: terrible"
+    [found] = scorer.score([comment])
+    places = {driver.term: comment[driver.start : driver.end] for driver in found.drivers if driver.start is not None}
+    assert places["terrible"] == "terrible"
+    assert places["👍"] == "👍"
+
+
+@pytest.mark.parametrize("comment", ["", "  \n", "!!!", "... ?", "12345", "asdf qwertz yxcv", "x", "ｗｗｗ", "\u202e"])
+def test_empty_and_junk_are_unknown(comment: str) -> None:
+    [found] = scorer.score([comment])
+    assert (found.label, found.p_negative, found.rating) == (Label.UNKNOWN, None, None)
+
+
+def test_other_languages_are_never_judged() -> None:
+    rows = [row for row in table("languages.tsv") if row["language"] != "en"]
+    judged = [row for row, found in zip(rows, scorer.score([row["text"] for row in rows]), strict=True) if found.rating]
+    assert len(rows) > 150
+    assert judged == []
+
+
+def test_everyday_comments(tmp_path: Path) -> None:
+    """No complaint is passed over, no question and no praise opens a ticket."""
+    rows = table("everyday.tsv")
+    decided = [row["decision"] for row in scored(DATA / "everyday.tsv", tmp_path)]
+    wrong = [
+        (row["text"], decision)
+        for row, decision in zip(rows, decided, strict=True)
+        if decision in ({Decision.NOTHING, Decision.REVIEW} if row["kind"] == "complaint" else {Decision.TICKET})
+    ]
+    assert wrong == []
+
+
+def scored(file: Path, folder: Path) -> list[dict[str, str]]:
+    out = folder / "scored.tsv"
+    with out.open("w", encoding="utf-8", newline="") as opened:
+        write(file, scorer, opened)
+    with out.open(encoding="utf-8", newline="") as opened:
+        return list(csv.DictReader(opened, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def test_a_file_is_scored_row_by_row_whatever_it_holds(tmp_path: Path) -> None:
+    file = tmp_path / "in.tsv"
+    texts = ["It broke.", "", 'A "quoted" word', "No funciona nada, quiero mi dinero", "I love it", "x" * 20_000]
+    file.write_text(
+        "id\ttext\n" + "".join(f"{at}\t{text}\n" for at, text in enumerate(texts)) + "7\n", encoding="utf-8"
+    )
+    rows = scored(file, tmp_path)
+    assert len(rows) == len(texts) + 1
+    assert [row["decision"] for row in rows] == [
+        "ticket",
+        "nothing",
+        "review",
+        "review",
+        "nothing",
+        "review",
+        "nothing",
+    ]
+    assert [float(row["p_negative"]) == 0 for row in rows] == [row["label"] == "unknown" for row in rows]
+    for row in rows:
+        assert sum(points for *_, points in json.loads(row["drivers"])) == pytest.approx(
+            float(row["rating"] or 0), abs=1e-5
+        )
+
+
+def test_the_cap_is_told() -> None:
+    text = "It was good. " * 1_000
+    [capped], [whole] = scorer.score([text]), uncapped.score([text])
+    assert (capped.truncated, whole.truncated) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "hard",
+    ["GREAT x but ", "bad. ", "! ", "👎🏽", "a.", "a'", "\n", "e\u0301 ", "http://a.b ", "www.", "not ", "(", "a@"],
+)
+def test_time_grows_with_the_length_alone(hard: str) -> None:
+    """Ten times the text takes at most about ten times as long: what is quadratic takes a hundred."""
+
+    def seconds(length: int) -> float:
+        text = (hard * length)[:length]
+        best = float("inf")
+        for _ in range(3):
+            started = time.process_time()
+            uncapped.score([text])
+            best = min(best, time.process_time() - started)
+        return best
+
+    assert seconds(40_000) < 30 * max(seconds(4_000), 0.001)
+
+
+def test_the_weights_are_one_small_file_that_can_be_read() -> None:
+    content = SHIPPED.read_bytes()
+    assert len(content) < 150_000
+    said = json.loads(content)
+    assert len(said["terms"]) > 5_000
+    assert scorer.name.startswith("light 1 ")
+    assert 0 < scorer.lines.review < scorer.lines.ticket < 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"format": 99}', b'{"format": 1, "calibration": [1]}', b"\xff"]
+)
+def test_another_file_is_no_model(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "model.json"
+    file.write_bytes(content)
+    with pytest.raises(HeedError, match=r"model\.json"):
+        Model.load(file)
