@@ -42,9 +42,15 @@ def answer(
         comment=comment,
         contact=contact,
     )
-    why = (tuple(read.pop("sentences", ())), tuple(read.pop("drivers", ())))
+    drivers = tuple(read.pop("drivers", ()))
     sentiment = Sentiment(
-        label=label, compound=-0.5, p_negative=p_negative, scores={"neg": 0.25}, rating=score, why=lambda: why, **read
+        label=label,
+        compound=-0.5,
+        p_negative=p_negative,
+        scores={"neg": 0.25},
+        rating=score,
+        why=lambda _most: drivers,
+        **read,
     )
     with engine.begin() as connection:
         survey = Survey.model_validate(connection.execute(sa.select(surveys.c.definition)).scalars().first())

@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic_core import to_json
 
-from heed.contracts import Driver, NegativeFeedback, StreamEntry, Survey, received_at
+from heed.contracts import NegativeFeedback, StreamEntry, Survey, received_at
 from heed.db import outbox
 from heed.db.notify import changed
 from worker.sentiment import Sentiment
@@ -158,10 +158,6 @@ def reading(sentiment: Sentiment, topics: Sequence[str]) -> dict[str, Any] | Non
     """The score as a `heed.contracts.Reading` that stays small: the strongest drivers and the sum of the others."""
     if sentiment.rating is None and not sentiment.language and not topics and not sentiment.truncated:
         return None
-    sentences, drivers = sentiment.why()
-    strongest = sorted(drivers, key=lambda driver: -abs(driver.points))
-    others = sum(driver.points for driver in strongest[DRIVERS_MOST:])
-    kept = strongest[:DRIVERS_MOST] + ([Driver("others", None, None, others)] if others else [])
     return {
         "v": 1,
         "rating": sentiment.rating,
@@ -169,8 +165,8 @@ def reading(sentiment: Sentiment, topics: Sequence[str]) -> dict[str, Any] | Non
         "truncated": sentiment.truncated,
         "language": sentiment.language,
         "topics": topics,
-        "sentences": sentences[:SENTENCES_MOST],
-        "drivers": kept,
+        "sentences": sentiment.sentences[:SENTENCES_MOST],
+        "drivers": sentiment.strongest(DRIVERS_MOST),
     }
 
 

@@ -16,6 +16,7 @@ from heed.contracts import Decision
 DAYS = 90
 DRAWN_MOST, JUDGED_MOST = 5_000, 10_000
 
+# Without agents' verdicts: they tell false alarms alone, so with them what was judged would be worse than what was not.
 _SAMPLE = sa.text("""
     SELECT decision, count(*) AS drawn, count(needs_person) AS judged, count(*) FILTER (WHERE needs_person) AS needed
     FROM (
@@ -23,7 +24,8 @@ _SAMPLE = sa.text("""
         WHERE survey = :survey AND sampled AND id >= :first ORDER BY id DESC LIMIT :most
     ) AS drawn
     LEFT JOIN LATERAL (
-        SELECT needs_person FROM verdicts WHERE feedback_id = drawn.id ORDER BY verdicts.id DESC LIMIT 1
+        SELECT needs_person FROM verdicts WHERE feedback_id = drawn.id AND judge <> 'agent'
+        ORDER BY verdicts.id DESC LIMIT 1
     ) AS newest ON true
     GROUP BY decision
 """)

@@ -1,9 +1,11 @@
 """Bring the schema to this version's head; `heed migrate` and the one-machine system call it.
 
 Guarantees: two migrations at once wait for each other (advisory lock); each runs in one transaction; the default
-survey exists afterwards.
+survey exists afterwards; services that work on wait for no longer than LOCK_SECONDS while a migration waits for others,
+a backup for example.
 """
 
+import time
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,8 +18,11 @@ from heed.contracts import DEFAULT_SURVEY
 from heed.db.schema import HEAD
 from heed.db.tables import surveys
 from heed.errors import HeedError
+from heed.telemetry import log
 
+LOCK_SECONDS = 2.0
 _LOCK = 0x48656564  # "Heed"
+_LOCKED = "55P03"  # Postgres' code for a lock that was not to be had in time
 
 
 def _config() -> Config:
@@ -30,8 +35,26 @@ def migrate(engine: sa.Engine) -> str:
     """Upgrade to the head, unless a newer version of Heed has been there already, and create the default survey; the
     revision reached. Raises HeedError when the database cannot hold every customer's words.
     """
+    while True:
+        try:
+            revision = _step(engine)
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "pgcode", None) != _LOCKED:
+                raise
+            log.warning("waiting", reason="somebody reads or writes what is to be migrated")
+            time.sleep(LOCK_SECONDS)
+            continue
+        if revision >= HEAD:
+            return revision
+
+
+def _step(engine: sa.Engine) -> str:
+    """One migration, if there is one left to do; the revision reached."""
     with engine.begin() as connection:
-        connection.execute(sa.text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
+        # Everybody who comes after one who waits for a table waits, too.
+        connection.execute(
+            sa.text(f"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {int(LOCK_SECONDS * 1000)}")
+        )
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         encoding = connection.execute(sa.text("SHOW server_encoding")).scalar_one()
         if encoding != "UTF8":
@@ -40,11 +63,12 @@ def migrate(engine: sa.Engine) -> str:
         if revision is None or revision < HEAD:
             config = _config()
             config.attributes["connection"] = connection
-            command.upgrade(config, HEAD)
-            revision = HEAD
-        connection.execute(
-            insert(surveys)
-            .values(slug=DEFAULT_SURVEY.slug, definition=DEFAULT_SURVEY.written())
-            .on_conflict_do_nothing()
-        )
+            command.upgrade(config, "+1")
+            revision = MigrationContext.configure(connection).get_current_revision() or ""
+        if revision >= HEAD:
+            connection.execute(
+                insert(surveys)
+                .values(slug=DEFAULT_SURVEY.slug, definition=DEFAULT_SURVEY.written())
+                .on_conflict_do_nothing()
+            )
     return revision

@@ -58,9 +58,11 @@ def say(connection: sa.Connection, feedback_id: UUID, needs_person: bool, judge:
     chosen = needs_person and not row.selected
     if chosen:
         select_now(connection, row, Reason.REVIEW, Priority(row.priority) if row.priority else Priority.NORMAL)
-    if row.queued:
+    # Agents tell false alarms alone: were what is drawn by lot judged by them, none of the others among it would count.
+    settled = row.queued and not (judge is Judge.AGENT and row.sampled)
+    if settled:
         connection.execute(sa.update(feedback).where(feedback.c.id == feedback_id).values(queued=False))
-    if new or chosen or row.queued:
+    if new or chosen or settled:
         changed(connection, row.survey)
     return Said(new, chosen)
 

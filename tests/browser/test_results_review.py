@@ -15,7 +15,7 @@ from api.results import recent
 from api.results.app import create_app
 from heed.contracts import Driver, Judge, Label, SentenceRead
 from heed.db import engine as db
-from heed.db.tables import feedback, verdicts
+from heed.db.tables import feedback, surveys, verdicts
 from heed.db.verdicts import say
 from heed.settings import Settings
 
@@ -141,6 +141,15 @@ def test_keys_that_are_no_verdict(page: Page, engine: sa.Engine) -> None:
     switch.check()
     page.keyboard.press("y")  # it has the focus
     page.get_by_role("heading", name="Perhaps unhappy").focus()
+    assert judged(engine) == []
+    # A key that Cyrillic keyboards have there; Y struck on a German one, where Latin ones have Z.
+    strike = "([key, code]) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, code, bubbles: true }))"
+    page.evaluate(strike, ["z", "KeyY"])
+    page.evaluate(strike, ["ы", "KeyS"])
+    expect(page.get_by_role("status")).to_have_text("Skipped.")
+    card(page, "Older.")
+    page.reload()
+    card(page, "Newer.")
     assert judged(engine) == []
     # Struck twice, once more just after the next card has appeared, and held down: one card.
     page.evaluate("""() => {
@@ -323,3 +332,24 @@ def test_small_screen(page: Page, engine: sa.Engine) -> None:
     page.goto(f"/feedback/{read_id}")
     expect(page.get_by_role("region", name="Why it reads so")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_four_times_as_large(page: Page, engine: sa.Engine) -> None:
+    """1280 by 1024 at 400 %, with long names: nothing to scroll sideways, and the choices leave the words in sight."""
+    review(engine, "A good word. " * 20, vote="good")
+    with engine.begin() as connection:
+        definition = connection.execute(sa.select(surveys.c.definition)).scalar_one()
+        definition["question"] = "Q" * 300
+        definition["options"][0]["label"] = "G" * 80
+        connection.execute(sa.update(surveys).values(definition=definition))
+    page.set_viewport_size({"width": 320, "height": 256})
+    page.goto("/review")
+    words = card(page, "A good word.").locator(".words")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    words.scroll_into_view_if_needed()
+    middle = "element => { const at = element.getBoundingClientRect(); return [at.x + at.width / 2, at.y + 10]; }"
+    x, y = words.evaluate(middle)
+    assert words.evaluate("(element, [x, y]) => element === document.elementFromPoint(x, y)", [x, y])
+    page.goto("/")
+    expect(page.get_by_text("A good word.").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320

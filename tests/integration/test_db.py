@@ -2,10 +2,14 @@
 
 import secrets
 import threading
+import time
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from heed.db import engine as db
@@ -30,6 +34,28 @@ def test_a_newer_schema_is_left_alone(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     assert migrate(engine) == "9999"
+    assert check(engine) is None
+
+
+def test_who_waits_for_a_backup_keeps_nobody_else_waiting(engine: sa.Engine) -> None:
+    """A dump holds the tables for as long as it takes, and who comes after a migration that waits for it waits, too."""
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(db.__file__).with_name("migrations")))
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+    one_row = sa.text("SELECT 1 FROM feedback LIMIT 1")
+    waiter = threading.Thread(target=migrate, args=(engine,))
+    with engine.begin() as dump:
+        dump.execute(one_row)
+        waiter.start()
+        for _ in range(5):
+            time.sleep(0.3)
+            with engine.begin() as reader:
+                reader.execute(one_row)  # Postgres waits no longer than 5 s here
+        assert waiter.is_alive()
+    waiter.join(20)
+    assert not waiter.is_alive()
     assert check(engine) is None
 
 

@@ -21,7 +21,7 @@ from heed import books
 from heed.contracts import Driver, Judge, Label, SentenceRead, new_id
 from heed.db import engine as db
 from heed.db.tables import feedback, outbox, rollup, verdicts
-from heed.db.verdicts import say
+from heed.db.verdicts import false_alarms, say
 from heed.settings import Settings
 from heed.stream.queue import Queue
 
@@ -306,6 +306,21 @@ def test_figures_need_verdicts_on_the_drawn(http: httpx.Client, engine: sa.Engin
     counts = {"confirmed": 18, "false_alarms": 2, "found": 0, "missed": 0, "dismissed": 20}
     assert figures["verdicts"] == counts
     assert http.get("/api/v1/surveys/nope/triage").status_code == 404
+
+
+def test_agents_false_alarms_do_not_bend_the_figures(http: httpx.Client, engine: sa.Engine) -> None:
+    """An agent tells a false alarm and never that a ticket was right: what is drawn by lot is asked of managers."""
+    tickets = [answer(engine, "Broken.", vote="bad", sampled=True) for _ in range(25)]
+    alarms = tickets[:20]
+    with db.begin(engine) as connection:
+        assert false_alarms(connection, alarms) == alarms
+    figures = http.get(TRIAGE).json()
+    assert figures["sample"]["ticket"] == {"drawn": 25, "judged": 0, "needed": 0}
+    assert figures["precision"]["missing"] == 20
+    assert figures["verdicts"]["false_alarms"] == 20
+    assert http.get(f"{LIST}/{alarms[0]}").json()["queued"]
+    assert not judge(http, alarms[0], NO)["queued"]
+    assert http.get(TRIAGE).json()["sample"]["ticket"] == {"drawn": 25, "judged": 1, "needed": 0}
 
 
 def test_figures_cost_the_same_however_much_there_is(

@@ -103,7 +103,7 @@ def test_the_name_tells_the_files(tmp_path: Path) -> None:
 
 
 def test_what_is_no_model_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(HeedError, match="neither `light` nor `vader` nor the folder of a model"):
+    with pytest.raises(HeedError, match="neither `light` nor `vader` nor a model's file or folder"):
         scorer(tmp_path / "nowhere")
     with pytest.raises(HeedError, match=r"cannot be read: .*model\.onnx: No such file"):
         scorer(tmp_path)

@@ -28,7 +28,7 @@ def decided(
     entry = StreamEntry.model_construct(
         id=number, survey="default", client="0" * 32, vote=vote, rating=rating, contact=contact, comment=comment
     )
-    sentiment = Sentiment(label, 0.0, p_negative, why=lambda: ((SentenceRead(0, 1, worst),), ()))
+    sentiment = Sentiment(label, 0.0, p_negative, sentences=(SentenceRead(0, 1, worst),))
     survey = DEFAULT_SURVEY.model_copy(update=own)
     return Triage(Policy.shipped(), LINES).decide(survey, entry, sentiment)
 

@@ -31,8 +31,8 @@ def write(path: Path, content: bytes, corpus: Corpus, judged: Sequence[Judged]) 
         "|---|---|---|---|",
         *_sources(corpus),
         "",
-        "Besides: the project's own phrases and table of emoji (worker/learning), word vectors and hints. What these are, "
-        "and what the model cannot do, is told in docs/triage.md.",
+        "Besides: the project's own phrases and table of emoji (worker/learning), word vectors and hints. What these "
+        "are, and what the model cannot do, is told in docs/triage.md.",
         "",
         "## Figures",
         "",
@@ -66,8 +66,7 @@ def write(path: Path, content: bytes, corpus: Corpus, judged: Sequence[Judged]) 
 
 
 def _sources(corpus: Corpus) -> list[str]:
-    rows = {name: rated for name, rated in corpus.comments.items()}
-    lines = []
+    rows, lines = corpus.comments, []
     for name, digest in corpus.sources.items():
         rated = rows.get(name)
         texts = f"{len(rated):,} | {np.mean([row.negative for row in rated]):.0%}" if rated else "see there | "
@@ -105,7 +104,8 @@ def _figures(corpus: Corpus, judged: Sequence[Judged]) -> list[str]:
 
 
 def _terms(model: Model) -> list[str]:
-    ordered = sorted(model.terms, key=lambda term: (model.terms[term], term))
+    words = [term for term in model.terms if any(map(str.isalnum, term))]  # the emoji are the project's own table
+    ordered = sorted(words, key=lambda term: (model.terms[term], term))
     lines = []
     for low, high in zip(ordered[:_STRONGEST], ordered[::-1][:_STRONGEST], strict=False):
         cells = (low, model.terms[low] * model.unit, high, model.terms[high] * model.unit)

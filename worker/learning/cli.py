@@ -39,6 +39,8 @@ def score(
     """Score and decide each row of a file, as if it came without a vote; writes TSV, a line for each row, in order."""
     from worker.learning.score import write
 
+    if output and output.exists() and output.samefile(file):
+        raise HeedError(f"{output} is the file to score; name another to write.")
     with _open(output) as out:
         write(file, _scorer(scorer), out)
 
@@ -80,7 +82,7 @@ def evaluate(
                     found.append(measuring.figures(file, "light, unseen", rated, unseen[file].at_rate(said.rate), seed))
                 else:
                     found.append(measuring.figures(file, name, rated, said, seed))
-    Console(highlight=False).print(_figures(found))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(_figures(found))
     if seen:
         console.print(
             "light, unseen: each text judged by what the same recipe learned without its review (5 parts), since the "
@@ -231,6 +233,9 @@ def _tell(found: "Suggestion", days: int) -> None:
             f"(ticket) and between {found.review_line.low:.3f} and {found.review_line.high:.3f} (review).",
             soft_wrap=True,
         )
+        lines, ticket, review = found.present.lines, found.ticket_line, found.review_line
+        if ticket.low <= lines.ticket <= ticket.high and review.low <= lines.review <= review.high:
+            out.print("So do the present lines: these verdicts are no reason to move them.")
     else:
         out.print(f"present: {found.present.scorer}; proposed: {found.proposed.scorer}", markup=False, soft_wrap=True)
         if found.survey.threshold is not None or found.survey.review_threshold is not None:

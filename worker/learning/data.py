@@ -62,14 +62,20 @@ def read(path: Path) -> list[Rated]:
 
 
 def table(path: Path) -> Iterator[dict[str, str]]:
-    """A TSV file's rows by the names in its header; `Invalid` says what is wrong with it. No quoting."""
+    """A TSV file's rows by the names in its header, cells that are missing empty; `Invalid` says what is wrong with it.
+    Quotes are characters like others."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restval="")
-            if "text" not in (reader.fieldnames or ()):
-                found = ", ".join(reader.fieldnames or ()) or "none"
+            csv.field_size_limit(1 << 30)
+            reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            header = next(reader, [])
+            if "text" not in header:
+                found = ", ".join(header) or "none"
                 raise Invalid(f"{path} has no column named text (tab-separated, a header line); its columns: {found}.")
-            yield from reader
+            short = [""] * len(header)
+            for cells in reader:
+                if cells or len(header) == 1:  # an empty line, where the text is all there is, is an empty text
+                    yield dict(zip(header, cells + short, strict=False))
     except OSError as error:
         raise Invalid(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:

@@ -10,8 +10,7 @@ How: verdicts are no fair sample of the answers. Used are those on answers drawn
 with the same decision, and those on reviews, all of which are asked about and stand for all reviews: each verdict
 weighs as many answers as its decision has, divided by the decision's verdicts (stratified sampling; Cochran, W.G.
 (1977), Sampling Techniques, 3rd ed., chapter 5). That is right when people take the queue as it comes. Verdicts on
-anything else, from whoever complained, are not used. An agent's verdict on a ticket that was drawn is, since it takes
-the ticket off the queue: leaving it out would leave out false alarms.
+anything else, from whoever complained, are not used, and agents' never: they tell false alarms alone.
 
 The lines: needing a person is fitted as a logistic function of the log-odds of p_negative (Platt, J. (1999)), weakly
 drawn to what the model says of itself, since the best cut through some hundred verdicts would mostly follow chance.
@@ -114,7 +113,7 @@ class Estimate:
             )
             self._verdicts.append((size, needed, chances))
         self._as_is = _joined(
-            _Sample(needed, chances, np.full(len(needed), 1.0))
+            _Sample(needed, chances, np.full(len(needed), size / len(needed)))
             for size, needed, chances in self._verdicts
         )
 
@@ -151,8 +150,6 @@ class Estimate:
 
     def _lines(self, sample: _Sample) -> Lines | None:
         curve = fit(sample.chances[:, 0], sample.needed, sample.weights)
-        if curve is None:
-            return None
         counts = self._evidence.chances
         needed = counts * curve((np.arange(STEPS + 1) + 0.5) / STEPS)
         # From each step on; a line of 0 would be none.
@@ -165,8 +162,8 @@ class Estimate:
         return Lines(ticket, min((best + 1) / STEPS, ticket))
 
 
-def fit(chances: np.ndarray, needed: np.ndarray, weights: np.ndarray) -> Callable[[np.ndarray], np.ndarray] | None:
-    """The chance that a person is needed, by p_negative; None when it does not rise with it.
+def fit(chances: np.ndarray, needed: np.ndarray, weights: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The chance that a person is needed, by p_negative.
 
     Newton's method; a normal prior of spread 1 around what p_negative itself says, so that it always ends.
     """
@@ -182,7 +179,7 @@ def fit(chances: np.ndarray, needed: np.ndarray, weights: np.ndarray) -> Callabl
         offset, slope = offset + step[0], slope + step[1]
         if abs(step).max() < 1e-8:
             break
-    return (lambda each: 1 / (1 + np.exp(-(offset + slope * _log_odds(each))))) if slope > 0 else None
+    return lambda each: 1 / (1 + np.exp(-(offset + slope * _log_odds(each))))
 
 
 def _log_odds(chances: np.ndarray) -> np.ndarray:

@@ -18,12 +18,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from heed.contracts import Decision, Survey
+from heed.contracts import Decision, Judge, Survey
 from heed.db import engine as db
 from heed.db.tables import feedback, surveys, verdicts
 from heed.errors import HeedError
 from worker.learning.lines import Estimate, Evidence, Figure, Judged
-from worker.learning.verdicts import WORDS_ALONE, learned_until, unseen
+from worker.learning.verdicts import WORDS_ALONE, learned_until, newest, unseen
 from worker.sentiment import Lines, Scorer
 from worker.sentiment.light import LightScorer, Model
 from worker.triage import lines_of
@@ -202,18 +202,12 @@ class _Look:
             yield from map(_Answer, rows, self._score(rows))
 
     def _page(self, after: UUID) -> sa.Select[Any]:
-        newest = (
-            sa.select(verdicts.c.needs_person)
-            .where(verdicts.c.feedback_id == feedback.c.id)
-            .order_by(verdicts.c.id.desc())
-            .limit(1)
-            .lateral()
-        )
+        said = newest(verdicts.c.judge != Judge.AGENT)
         names = ("id", "client", "decision", "sampled", "scorer", "p_negative")
         words = sa.func.left(feedback.c.comment, self._characters).label("comment")
         return (
-            sa.select(*(feedback.c[name] for name in names), words, newest.c.needs_person)
-            .select_from(feedback.outerjoin(newest, sa.true()))
+            sa.select(*(feedback.c[name] for name in names), words, said.c.needs_person)
+            .select_from(feedback.outerjoin(said, sa.true()))
             .where(feedback.c.survey == self.survey.slug, feedback.c.id > after, feedback.c.id < self._to, WORDS_ALONE)
             # Version 0.1.0 kept no decision, and nothing of it was drawn by lot.
             .where(feedback.c.decision.is_not(None))

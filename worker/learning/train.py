@@ -254,8 +254,8 @@ class Calibration:
 
 def calibrate(recipe: Recipe, judged: Iterable[Judged]) -> Calibration:
     """Platt scaling (Platt, J. (1999), Probabilistic Outputs for Support Vector Machines) whose slope and offset depend
-    on the number of sentences; each file counts the same, and texts near the border count more. The ticket line is where
-    precision on single sentences, the hardest texts, reaches the recipe's, the review line where F1 is best."""
+    on the number of sentences; each file counts the same, and texts near the border count more. The ticket line is
+    where precision on single sentences, the hardest texts, reaches the recipe's, the review line where F1 is best."""
     known = [each for each in judged if each.rating is not None]
     per_file = Counter(each.source for each in known)
     ratings = np.array([each.rating for each in known])

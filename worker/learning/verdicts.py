@@ -36,6 +36,17 @@ WORDS_ALONE = sa.and_(
 )
 
 
+def newest(*which: sa.ColumnElement[bool]) -> sa.FromClause:
+    """The verdict on a row of feedback that counts, among those."""
+    return (
+        sa.select(verdicts.c.needs_person)
+        .where(verdicts.c.feedback_id == feedback.c.id, *which)
+        .order_by(verdicts.c.id.desc())
+        .limit(1)
+        .lateral()
+    )
+
+
 class Taught(NamedTuple):
     """Texts with a verdict, and `until` which answer (the newest there was, by its id) a model learns from them."""
 
@@ -74,20 +85,21 @@ def unseen(feedback_id: UUID, client: str, until: str) -> bool:
 
 
 def _judged(after: UUID) -> sa.Select[Any]:
-    """The newest verdicts on the answers after an id; without a client where they may not be used."""
-    newest = (
-        sa.select(verdicts.c.feedback_id, verdicts.c.needs_person)
-        .distinct(verdicts.c.feedback_id)
+    """The answers with a verdict after an id; without a client where it may not be used."""
+    judged = (
+        sa.select(verdicts.c.feedback_id)
+        .distinct()
         .where(verdicts.c.feedback_id > after)
-        .order_by(verdicts.c.feedback_id, verdicts.c.id.desc())
+        .order_by(verdicts.c.feedback_id)
         .limit(_PAGE)
         .subquery()
     )
-    of_it = sa.and_(feedback.c.id == newest.c.feedback_id, WORDS_ALONE)
+    said = newest()
+    of_it = sa.and_(feedback.c.id == judged.c.feedback_id, WORDS_ALONE)
     return (
-        sa.select(newest.c.feedback_id, newest.c.needs_person, feedback.c.client, feedback.c.comment)
-        .select_from(newest.outerjoin(feedback, of_it))
-        .order_by(newest.c.feedback_id)
+        sa.select(judged.c.feedback_id, feedback.c.client, feedback.c.comment, said.c.needs_person)
+        .select_from(judged.outerjoin(feedback, of_it).outerjoin(said, sa.true()))
+        .order_by(judged.c.feedback_id)
     )
 
 

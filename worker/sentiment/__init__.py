@@ -7,11 +7,11 @@ from typing import Protocol
 from heed.contracts import Driver, Label, SentenceRead
 
 
-def _nothing() -> tuple[tuple[SentenceRead, ...], tuple[Driver, ...]]:
-    return (), ()
+def _for_no_reason(_most: int | None) -> tuple[Driver, ...]:
+    return ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would make it take three times as long
 class Sentiment:
     """A text's score.
 
@@ -30,18 +30,18 @@ class Sentiment:
     coverage: float = 1.0
     truncated: bool = False
     language: str | None = None
-    # Makes the sentences and the drivers, since many are never asked for.
-    why: Callable[[], tuple[tuple[SentenceRead, ...], tuple[Driver, ...]]] = _nothing
-
-    @property
-    def sentences(self) -> tuple[SentenceRead, ...]:
-        """The sentences that were read, each with its rating."""
-        return self.why()[0]
+    sentences: tuple[SentenceRead, ...] = ()
+    # Makes the drivers, which are often not asked for: all, or so many of the strongest.
+    why: Callable[[int | None], tuple[Driver, ...]] = field(default=_for_no_reason, compare=False)
 
     @property
     def drivers(self) -> tuple[Driver, ...]:
         """What moved the rating, in the order of the text; their points add up to it."""
-        return self.why()[1]
+        return self.why(None)
+
+    def strongest(self, most: int) -> tuple[Driver, ...]:
+        """The `most` strongest drivers, strongest first, and `others`, the sum of the rest; they add up too."""
+        return self.why(most)
 
 
 @dataclass(frozen=True, slots=True)

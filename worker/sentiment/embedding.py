@@ -49,7 +49,9 @@ class EmbeddingScorer:
             options.intra_op_num_threads = 1  # one core a worker, as with every scorer
             self._session: Any = InferenceSession(files[MODEL], options, ["CPUExecutionProvider"])
             self._inputs = {each.name for each in self._session.get_inputs()}
-            self._rating("a text to try it on")
+            value, _ = self._rating("a text to try it on")
+            if not math.isfinite(value):
+                raise ValueError(f"it gives {value}")
         except Exception as error:
             # Both libraries raise what they like; their first line says what they miss.
             why = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
@@ -62,6 +64,8 @@ class EmbeddingScorer:
         self._weights = np.asarray(said["weights"], dtype=np.float64)
         self._bias = float(said["bias"])
         self.lines = Lines(float(said["lines"]["ticket"]), float(said["lines"]["review"]))
+        if not 0 < self.lines.review <= self.lines.ticket <= 1:
+            raise ValueError("its lines are not probabilities, review first")
 
     def score(self, texts: Sequence[str]) -> list[Sentiment]:
         """One Sentiment for each text, in order."""
@@ -82,7 +86,7 @@ class EmbeddingScorer:
             scores,
             rating,
             truncated=not whole or len(text) < len(comment),
-            why=lambda: ((), (Driver("meaning", None, None, rating),)),
+            why=lambda _most: (Driver("meaning", None, None, rating),),
         )
 
     def _rating(self, text: str) -> tuple[float, bool]:

@@ -30,8 +30,8 @@ ENGLISH_WORDS = files("worker.sentiment").joinpath("english.txt")
 # Text with fewer of its words known to be English cannot be judged; with fewer than the other it is asked for its
 # language first.
 READABLE, ENGLISH = 0.65, 0.9
-_FEW = 3  # words
 _VADER = ("compound", "pos", "neg")
+_LARGEST = 10  # of a model's numbers but the terms; with larger ones sums could overflow
 MOST = 4.0  # the scale of the human ratings
 
 
@@ -65,7 +65,7 @@ class Model:
             return cls.parse(content)
         except OSError as error:
             raise HeedError(f"The model {path} cannot be read: {error.strerror}.") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise HeedError(f"{path} is not a model of `heed triage train`: {type(error).__name__} {error}.") from error
 
     @classmethod
@@ -75,7 +75,7 @@ class Model:
         if said["format"] != FORMAT:
             raise ValueError(f"its format is {said['format']}, this version reads {FORMAT}")
         a, b, c, d = map(float, said["calibration"])
-        return cls(
+        model = cls(
             name=f"{said['name']} {said['version']} {hashlib.sha256(content).hexdigest()[:12]}",
             base=float(said["base"]),
             vader={name: float(said["vader"][name]) for name in _VADER},
@@ -85,6 +85,12 @@ class Model:
             calibration=(a, b, c, d),
             lines=Lines(float(said["lines"]["ticket"]), float(said["lines"]["review"])),
         )
+        numbers = (model.base, *model.vader.values(), model.unit, model.exponent, *model.calibration)
+        if not all(abs(number) <= _LARGEST for number in numbers):  # NaN is not either
+            raise ValueError(f"a number in it is beyond {_LARGEST}")
+        if not 0 < model.lines.review <= model.lines.ticket <= 1:
+            raise ValueError("its lines are not 0 < review <= ticket <= 1")
+        return model
 
 
 class LightScorer:
@@ -126,12 +132,19 @@ class LightScorer:
                 language = None if language == "en" else language
                 return Sentiment(Label.UNKNOWN, compound, None, scores, None, coverage, truncated, language)
         many = len(parts)
-        rating = self._model.base + sum(part.vader + part.points * part.unit for part in parts) / many
+        model = self._model
+        rating = model.base + sum(part.vader + part.points * part.unit for part in parts) / many
         rating = max(min(rating, MOST), -MOST)
-        a, b, c, d = self._model.calibration
+        a, b, c, d = model.calibration
         chance = 1 / (1 + math.exp(-(a + b * rating + (c + d * rating) * math.log(many))))
-        why = partial(self._why, read, origin, parts, rating)
-        return Sentiment(_label(chance, rating), compound, chance, scores, rating, coverage, truncated, None, why)
+        sentences = [
+            SentenceRead(part.start, part.end, model.base + part.vader + part.points * part.unit) for part in parts
+        ]
+        if origin is not None:
+            sentences = [SentenceRead(origin[each.start], origin[each.end], each.rating) for each in sentences]
+        why = partial(self._drivers, read, origin, parts, rating)
+        label = _label(chance, rating)
+        return Sentiment(label, compound, chance, scores, rating, coverage, truncated, None, tuple(sentences), why)
 
     def _parts(self, read: str, scores: dict[str, float]) -> tuple[list["_Part"], float]:
         """The sentences that say something, and the share of their words that are known."""
@@ -154,38 +167,62 @@ class LightScorer:
             unknown += len([token for token in tokens if token not in known])
             points = sum([weight for term in terms if (weight := get(term))])
             by_vader = 0.0
-            for name, weight in vader.items():
-                by_vader += weight * own[name]
+            for name, factor in vader.items():
+                by_vader += factor * own[name]
             parts.append(_Part(start, end, by_vader, points, self._weigh(words), terms, ends))
-        if seen <= _FEW and parts and not scores["compound"] and not any(map(text.says_something, text.tokens(read))):
-            return [], 0.0  # a number, a letter
+        if parts and not scores["compound"] and not text.says_something(read):
+            return [], 0.0  # numbers, letters
         return parts, 1 - unknown / seen if seen else float(bool(parts))
 
-    def _why(
-        self, read: str, origin: list[int] | None, parts: Sequence["_Part"], rating: float
-    ) -> tuple[tuple[SentenceRead, ...], tuple[Driver, ...]]:
-        """The sentences and the drivers behind a rating; only made where somebody asks."""
-        base, many = self._model.base, len(parts)
-        drivers = [Driver("base", None, None, base)]
-        sentences = []
-        for part in parts:
-            sentences.append(SentenceRead(part.start, part.end, base + part.vader + part.points * part.unit))
+    def _drivers(
+        self, read: str, origin: list[int] | None, parts: Sequence["_Part"], rating: float, most: int | None
+    ) -> tuple[Driver, ...]:
+        """What is behind a rating: all of it in the order of the text, or the strongest first and the sum of the rest;
+        only made where somebody asks."""
+        get, many = self._model.terms.get, len(parts)
+        found: list[_Found] = [(self._model.base, "base", -1, -1)]
+        for number, part in enumerate(parts):
             if part.vader:
-                drivers.append(Driver("VADER", part.start, part.end, part.vader / many))
-            places: list[text.Span] = []
-            for term, at in zip(part.terms, part.ends, strict=True):
-                weight = self._model.terms.get(term)
-                if weight:
-                    places = places or text.places(read[part.start : part.end], part.start)
-                    first = places[at - 1] if " " in term else places[at]
-                    drivers.append(Driver(term, first[0], places[at][1], weight * part.unit / many))
-        rest = rating - math.fsum(driver.points for driver in drivers)
-        if abs(rest) > 1e-9:  # the scale's end was reached
-            drivers.append(Driver("limit", None, None, rest))
-        if origin is not None:
-            drivers = [_moved(driver, origin) for driver in drivers]
-            sentences = [SentenceRead(origin[each.start], origin[each.end], each.rating) for each in sentences]
-        return tuple(sentences), tuple(drivers)
+                found.append((part.vader / many, "VADER", number, -1))
+            unit = part.unit / many
+            found += [
+                (weight * unit, term, number, at)
+                for term, at in zip(part.terms, part.ends, strict=True)
+                if (weight := get(term))
+            ]
+        if abs(rating) == MOST:
+            found.append((rating - math.fsum([each[0] for each in found]), "limit", -1, -1))
+        cut = most is not None and len(found) > most
+        if cut:
+            found.sort(key=_strength, reverse=True)
+            found = found[:most]
+        places: dict[int, list[text.Span]] = {}
+        drivers = []
+        for points, term, number, at in found:
+            if number < 0:
+                drivers.append(Driver(term, None, None, points))
+                continue
+            part = parts[number]
+            start, end = part.start, part.end
+            if at >= 0:
+                if number not in places:
+                    places[number] = text.places(read[start:end], start)
+                start = places[number][at - 1 if " " in term else at][0]
+                end = places[number][at][1]
+            if origin is not None:
+                start, end = origin[start], origin[end]
+            drivers.append(Driver(term, start, end, points))
+        if cut:
+            drivers.append(Driver("others", None, None, rating - math.fsum([each[0] for each in found])))
+        return tuple(drivers)
+
+
+# A driver before its place is looked up: points, term, the sentence's and the token's number (-1: of none).
+_Found = tuple[float, str, int, int]
+
+
+def _strength(found: _Found) -> float:
+    return abs(found[0])
 
 
 class _Part(NamedTuple):
@@ -198,13 +235,6 @@ class _Part(NamedTuple):
     unit: float
     terms: list[str]
     ends: list[int]
-
-
-def _moved(driver: Driver, origin: list[int]) -> Driver:
-    """The driver where it was before the text was composed."""
-    if driver.start is None or driver.end is None:
-        return driver
-    return driver._replace(start=origin[driver.start], end=origin[driver.end])
 
 
 def _label(chance: float, rating: float) -> Label:

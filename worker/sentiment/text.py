@@ -5,6 +5,7 @@ whatever is normalised on the way. Training and scoring both read texts by this 
 """
 
 import re
+import string
 import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
@@ -22,14 +23,20 @@ NOT_WORDS = _STOPS | {"0"}
 
 _EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2900-\u297f\u2b00-\u2bff\U0001f000-\U0001f3fa\U0001f400-\U0001faff"
 _TOKEN = re.compile(rf"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+|[.,;!?…。！？{_EMOJI}]")
+_SAYS = re.compile(rf"[^\W\d_]{{2}}|[{_EMOJI}]")
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+", re.I)
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _REPEATED = re.compile(r"(\w)\1{2,}")
+_TRIPLES = [letter * 3 for letter in string.ascii_lowercase]
 # Sentences end with a line, and after these marks and a space; not after a number or one letter ("1. easy", "e. g.").
-_END = re.compile(r"(?<![\s.]\w)(?<!^\w)[.!?…]+[\"')\]]*\s|[。！？]|\n")
+# A run of marks is looked at from its first one alone, or its length would count squared.
+_END = re.compile(r"(?<![.!?…])(?:(?<![\s.]\w)(?<!^\w)[.!?…]|[.!?…]{2})[.!?…]*[\"')\]]*\s|[。！？]|\n")
 
 
 def readable(text: str) -> str:
-    """The text with spaces where web addresses are, which say nothing; every place stays what it was."""
+    """The text with spaces where web addresses and HTML's tags are, which say nothing; every place stays what it was."""
+    if "<" in text:
+        text = _TAG.sub(lambda match: " " * len(match[0]), text)
     if "://" in text or "www." in text.lower():
         return _ADDRESS.sub(lambda match: " " * len(match[0]), text)
     return text
@@ -55,9 +62,9 @@ def only_marks(sentence: str) -> bool:
     return not sentence.strip(".,;!?…。！？ ")
 
 
-def says_something(token: str) -> bool:
-    """Whether a token can say something by itself: a word of more than one letter, or an emoji."""
-    return len(token) > 1 or not (token.isalnum() or token in _STOPS)
+def says_something(text: str) -> bool:
+    """Whether there is a word of more than one letter in it, or an emoji: numbers and single letters say nothing."""
+    return _SAYS.search(text) is not None
 
 
 def sentences(text: str) -> list[Span]:
@@ -79,10 +86,13 @@ def tokens(sentence: str) -> list[str]:
     """Words, numbers (all as 0), marks that end clauses, and emoji, each in one spelling: lower case,
     apostrophes straight, no letter more than twice in a row, emoji without skin tone."""
     if sentence.isascii():
-        found = _TOKEN.findall(sentence.lower())
+        lower = sentence.lower()
+        found = _TOKEN.findall(lower)
+        repeated = any(map(lower.__contains__, _TRIPLES))  # sooner told than by the expression
     else:
         found = [each.replace("’", "'").lower() for each in _TOKEN.findall(sentence)]
-    if _REPEATED.search(sentence):
+        repeated = True
+    if repeated:
         found = [_REPEATED.sub(r"\1\1", each) for each in found]
     return ["0" if each.isdecimal() else each for each in found]
 
@@ -105,6 +115,8 @@ def terms(found: Sequence[str]) -> tuple[list[str], list[int], int]:
         if token in _STOPS:
             reach, before = 0, ""
             continue
+        if token == before and not token[0].isalnum():
+            continue  # a row of one emoji says it once
         words += 1
         if token in _TURNS:
             reach = 0

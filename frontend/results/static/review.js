@@ -229,7 +229,9 @@ export function reviewPage({ review: survey, options }) {
   document.addEventListener("keydown", (event) => {
     const held = event.ctrlKey || event.altKey || event.metaKey || event.shiftKey || event.repeat || event.isComposing;
     if (!keysOn.checked || held || event.target.closest("input, textarea, select, [contenteditable]")) return;
-    const act = keys[event.key.toLowerCase()];
+    // Where the letters are others (Greek, Cyrillic) the keys are where Latin keyboards have them.
+    const letter = event.key < "\u0080" ? event.key.toLowerCase() : event.code.slice(-1).toLowerCase();
+    const act = keys[letter];
     if (!act) return;
     event.preventDefault();
     act();

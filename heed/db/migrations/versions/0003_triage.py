@@ -17,8 +17,6 @@ def upgrade() -> None:
     op.add_column("feedback", sa.Column("reading", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
     op.add_column("feedback", sa.Column("sampled", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.add_column("feedback", sa.Column("queued", sa.Boolean(), server_default=sa.text("false"), nullable=False))
-    for name in ("queued", "sampled"):
-        op.create_index(f"ix_feedback_{name}_survey_id", "feedback", ["survey", "id"], postgresql_where=sa.text(name))
     op.create_table(
         "verdicts",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -49,7 +47,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("former_scores")
     op.drop_table("verdicts")
-    for name in ("queued", "sampled"):
-        op.drop_index(f"ix_feedback_{name}_survey_id", table_name="feedback")
     for name in ("queued", "sampled", "reading", "decision"):
         op.drop_column("feedback", name)
