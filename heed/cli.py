@@ -235,7 +235,7 @@ def _engine(settings: Settings) -> Iterator["sa.Engine"]:
 
 
 def _contributed(point: EntryPoint) -> Callable[..., None] | typer.Typer:
-    """The command (or group of commands) behind an entry point; where its service is not installed, one that says so."""
+    """The command (or group of commands) of an entry point; where its service is not installed, one that says so."""
     try:
         loaded: Callable[..., None] | typer.Typer = point.load()
     except ImportError as error:

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
 
     scorer: str = Field(
         "light",
-        description="what scores the words: `light`, `vader`, a model's `.json`, or the folder of a sentence-embedding model",
+        description="what scores the words: `light`, `vader`, a model's `.json`, or the folder of an embedding model",
     )
     batch_size: Annotated[int, Field(ge=1, le=10_000)] = Field(500, description="entries a worker takes at once")
     reclaim_after: Annotated[float, Field(gt=0)] = Field(

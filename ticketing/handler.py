@@ -24,8 +24,8 @@ from heed.contracts import (
     QuarantineKind,
     QuarantineReason,
     Reading,
-    Reason,
     Survey,
+    reasons_of,
 )
 from heed.db import ledger, quarantine
 from heed.db.engine import begin
@@ -199,7 +199,7 @@ def _answer(connection: sa.Connection, feedback_id: UUID) -> text.Answer | None:
         label=Label(row.label),
         compound=row.compound,
         p_negative=row.p_negative,
-        reasons=tuple(Reason(reason) for reason in row.reasons),
+        reasons=reasons_of(row.selected, row.reasons),
         priority=Priority(row.priority),
         scorer=row.scorer,
         policy=row.policy,

@@ -20,6 +20,7 @@ from worker.sentiment import Lines, Sentiment
 
 _PRIORITIES = (Priority.LOW, Priority.NORMAL, Priority.HIGH, Priority.URGENT)
 _HAPPY_RATING = 4
+_MARKS, _MARKS_MOST = re.compile(r"[.,!?/\-]"), 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,22 @@ class Policy:
             name: [(word, re.compile(rf"\b{re.escape(word)}\b")) for word in topic["words"]]
             for name, topic in said["topics"].items()
         }
+        self._no_answers = frozenset(said["no answers"])
+        self._no_answer_most = max(map(len, self._no_answers), default=0) + _MARKS_MOST
         self._sampled_below = round(said["sample"] * 10_000)
 
     @classmethod
     def shipped(cls) -> "Policy":
         """The policy of this version."""
         return cls(files("worker").joinpath("policy.json").read_text(encoding="utf-8"))
+
+    def is_no_answer(self, comment: str) -> bool:
+        """Whether it is what people write who have nothing to say ("None.", "n/a"): however it reads, it is no
+        complaint. A smiley makes it one again."""
+        if len(comment) > self._no_answer_most:
+            return False
+        said = _MARKS.sub(" ", comment.replace("’", "'").lower())
+        return " ".join(said.split()) in self._no_answers
 
     def samples(self, submission: UUID) -> bool:
         """Whether the lot falls on this submission; the same each time, since an id's last bits are random."""
@@ -112,7 +123,8 @@ class Triage:
         unhappy_option = option is not None and option.unhappy
         unhappy_rating = entry.rating is not None and entry.rating in survey.unhappy_ratings
         reasons = []
-        if chance is not None and chance >= lines.ticket:
+        no_answer = chance is not None and chance >= lines.review and self._policy.is_no_answer(entry.comment)
+        if chance is not None and chance >= lines.ticket and not no_answer:
             reasons.append(Reason.TEXT)
         if unhappy_option:
             reasons.append(Reason.OPTION)
@@ -128,7 +140,7 @@ class Triage:
             queued = sampled or (unread and (unhappy_option or unhappy_rating))
             return Triaged(Decision.TICKET, policy, tuple(reasons), priority, topics, queued, sampled)
         happy = (option is not None and not option.unhappy) or (entry.rating or 0) >= _HAPPY_RATING
-        if (chance is not None and chance >= lines.review) or (unread and not happy):
+        if (chance is not None and chance >= lines.review and not no_answer) or ((unread or no_answer) and not happy):
             topics = self._policy.topics(entry.comment)
             return Triaged(Decision.REVIEW, policy, topics=topics, queued=True, sampled=sampled)
         return Triaged(Decision.NOTHING, policy, queued=sampled, sampled=sampled)

@@ -16,7 +16,7 @@ from psycopg2.errors import QueryCanceled
 from pydantic import ValidationError
 
 from api.results.models import Answer, ContactShown, Filter, Item, Quarantined, Said, Ticket
-from heed.contracts import Judge, Reading
+from heed.contracts import Judge, Reading, reasons_of
 from heed.db import engine as db
 from heed.db.quarantine import standing
 from heed.db.tables import feedback, quarantine, tickets, verdicts
@@ -108,6 +108,7 @@ class Answers:
         fields = dict(row._mapping)
         ticket = {name.removeprefix("ticket_"): fields.pop(name) for name in [column.name for column in _TICKET]}
         name, email, reply = (fields.pop(name) for name in ("contact_name", "contact_email", "reply"))
+        fields["reasons"] = reasons_of(fields["selected"], fields["reasons"])
         fields["contact"] = ContactShown(name=name, email=email, reply=reply) if name or email else None
         fields["ticket"] = Ticket(**ticket, url=self._ticket_url(ticket["desk_id"])) if ticket["state"] else None
         return fields

@@ -44,7 +44,7 @@ _VERDICTS = sa.text("""
     ) AS newest
     CROSS JOIN LATERAL (
         SELECT coalesce(decision = 'review', false) AS review,
-            coalesce(decision = 'ticket', selected AND NOT 'review' = ANY(reasons)) AS ticket
+            coalesce(decision = 'ticket', selected AND reasons <> '{}') AS ticket
         FROM feedback WHERE id = newest.feedback_id AND survey = :survey OFFSET 0
     ) AS judged
 """)

@@ -11,7 +11,7 @@ from heed.contracts.ledger import TERMINAL, QuarantineKind, QuarantineReason, Ti
 from heed.contracts.reading import Driver, Reading, SentenceRead
 from heed.contracts.submission import Contact, Submission
 from heed.contracts.survey import DEFAULT_SURVEY, Option, Survey
-from heed.contracts.triage import FALSE_ALARM_TAG, Decision, Judge, Label, Priority, Reason
+from heed.contracts.triage import FALSE_ALARM_TAG, Decision, Judge, Label, Priority, Reason, reasons_of
 
 __all__ = [
     "DEFAULT_SURVEY",
@@ -39,6 +39,7 @@ __all__ = [
     "TicketState",
     "new_id",
     "parse_entry",
+    "reasons_of",
     "received_at",
     "rule_pattern",
 ]

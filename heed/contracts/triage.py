@@ -1,5 +1,6 @@
 """Words of the triage decision that more than one service speaks."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 # The tag by which an agent tells that a ticket needed nobody.
@@ -30,7 +31,13 @@ class Reason(StrEnum):
     OPTION = "option"  # the chosen option is marked unhappy
     RATING = "rating"  # the rating is marked unhappy
     CONTACT = "contact"  # the customer asks to be contacted
-    REVIEW = "review"  # a manager said so
+    REVIEW = "review"  # a manager said so; see `reasons_of`
+
+
+def reasons_of(selected: bool, kept: Iterable[str]) -> tuple[Reason, ...]:
+    """A stored submission's reasons. REVIEW is neither kept nor sent, since version 0.1.0 would stumble over it: it is
+    the reason where a submission was selected and no other reason is kept."""
+    return tuple(Reason(reason) for reason in kept) or ((Reason.REVIEW,) if selected else ())
 
 
 class Priority(StrEnum):

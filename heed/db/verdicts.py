@@ -84,7 +84,7 @@ def false_alarms(connection: sa.Connection, feedback_ids: Collection[UUID]) -> l
 
 def select_now(connection: sa.Connection, row: sa.Row[tuple[object, ...]], reason: Reason, priority: Priority) -> None:
     """Select for a ticket what was not selected when it was stored; the caller's transaction holds `row` locked."""
-    reasons = [*row.reasons, reason]
+    reasons = [*row.reasons] if reason is Reason.REVIEW else [*row.reasons, reason]  # see `reasons_of`
     connection.execute(
         sa.update(feedback).where(feedback.c.id == row.id).values(selected=True, reasons=reasons, priority=priority)
     )
@@ -97,7 +97,7 @@ def select_now(connection: sa.Connection, row: sa.Row[tuple[object, ...]], reaso
         label=Label(row.label),
         compound=row.compound,
         p_negative=row.p_negative,
-        reasons=tuple(Reason(reason) for reason in reasons),
+        reasons=tuple(Reason(reason) for reason in reasons) or (Reason.TEXT,),  # an event names one; the row tells
         priority=priority,
         scorer=row.scorer,
         policy=row.policy,

@@ -168,6 +168,28 @@ def test_keys_that_are_no_verdict(page: Page, engine: sa.Engine) -> None:
     assert judged(engine) == [True]
 
 
+def test_what_was_skipped_is_asked_for_while_it_looks(page: Page, engine: sa.Engine) -> None:
+    review(engine, "Skipped.")
+    page.goto("/review")
+    card(page, "Skipped.")
+    page.keyboard.press("s")
+    expect(page.get_by_role("heading", name="Nothing else waits for you")).to_be_visible()
+    page.evaluate("""() => {
+      const sent = window.fetch;
+      window.fetch = async (...all) => {
+        document.body.dataset.looks = "yes";
+        await new Promise((resolve) => setTimeout(resolve, 400));
+        return sent(...all);
+      };
+    }""")
+    review(engine, "Fresh.")
+    expect(page.locator("body[data-looks]")).to_be_attached()
+    page.get_by_role("button", name="Show what I skipped").click()
+    card(page, "Fresh.")
+    page.keyboard.press("n")
+    card(page, "Skipped.")
+
+
 def test_why_it_waits(page: Page, engine: sa.Engine) -> None:
     answer(engine, "Llegó tarde y nadie contesta.", vote="bad", language="es", coverage=0.1)
     page.goto("/review")

@@ -18,7 +18,10 @@ from sandbox_process import TOKEN, Sandbox, running_sandbox
 
 from api.feedback.app import create_app
 from heed import __version__, books
+from heed.contracts import Judge
+from heed.db import verdicts
 from heed.db.schema import HEAD
+from heed.db.tables import feedback
 from heed.settings import Settings
 from heed.stream.queue import Queue
 from local import aws
@@ -117,7 +120,9 @@ def test_the_version_before_works_with_this_schema(
     for number in range(20):
         sent = httpx.post(
             f"{sites[number % 2]}/api/v1/surveys/default/feedback",
-            json={"vote": "bad" if number % 4 < 2 else "good", "comment": f"It broke, case {number}."},
+            json={"vote": "bad", "comment": f"It broke, case {number}."}
+            if number % 4 < 2
+            else {"vote": "good", "comment": f"I love it, case {number}."},
             trust_env=False,
         )
         assert sent.status_code == 202, sent.text
@@ -131,11 +136,25 @@ def test_the_version_before_works_with_this_schema(
     taken = wait_for(through, 60, "everything to be through")
     assert taken is not None
     assert taken.balanced, taken
-    assert 10 <= taken.selected == taken.ticketed
+    assert taken.selected == taken.ticketed == 10
     assert sum(len(sandbox.tickets(each)) for each in ids) == taken.selected
+
+    # A manager's yes, given on this version's results site, is a ticket by the other version too, and it shows it.
+    with engine.begin() as connection:
+        passed_over = connection.execute(sa.select(feedback.c.id).where(~feedback.c.selected)).scalars().first()
+        assert passed_over is not None
+        assert verdicts.say(connection, passed_over, True, Judge.MANAGER) == verdicts.Said(new=True, selected=True)
+    taken = wait_for(through, 60, "the manager's ticket")
+    assert taken is not None
+    assert taken.balanced, taken
+    assert len(sandbox.tickets(str(passed_over))) == 1
+
     results = f"http://127.0.0.1:{before.ports['results']}/api/v1"
     headers = {"Authorization": f"Bearer {API_KEY}"}
     told = httpx.get(f"{results}/books", headers=headers, trust_env=False).json()
     assert (told["balanced"], told["stored"]) == (True, 20)
     answers = httpx.get(f"{results}/surveys/default/results", headers=headers, trust_env=False).json()
     assert answers["total"] == 20
+    listed = httpx.get(f"{results}/feedback", headers=headers, trust_env=False)
+    assert listed.status_code == 200, listed.text
+    assert str(passed_over) in {each["id"] for each in listed.json()["items"] if each["selected"]}

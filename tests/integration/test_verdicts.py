@@ -79,7 +79,7 @@ def test_yes_selects_once(http: httpx.Client, engine: sa.Engine, settings: Setti
     assert whole == http.get(f"{LIST}/{answer_id}").json()
     with engine.connect() as connection:
         event = connection.execute(sa.select(outbox.c.event)).scalar_one()
-    assert (event["id"], event["reasons"], event["rating"]) == (str(answer_id), ["review"], 3)
+    assert (event["id"], event["reasons"], event["rating"]) == (str(answer_id), ["text"], 3)
     taken = books.take(engine, Queue.connect(settings))
     assert (taken.selected, taken.in_flight, taken.ticketed, taken.failed) == (1, 1, 0, 0)
     assert [problem for problem in taken.problems if "tickets" in problem] == []

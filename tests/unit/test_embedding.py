@@ -111,6 +111,9 @@ def test_what_is_no_model_stops_the_start_with_a_sentence(tmp_path: Path) -> Non
     for name, content in (
         ("head.json", b"{}"),
         ("head.json", b'{"name": "x", "weights": [1, 2, 3], "bias": 0, "lines": {"ticket": 1, "review": 1}}'),
+        ("head.json", b'{"name": "x", "weights": [NaN, 0], "bias": 0, "lines": {"ticket": 1, "review": 1}}'),
+        ("head.json", b'{"name": "x", "weights": [1, 2], "bias": 0, "lines": {"ticket": 70, "review": 50}}'),
+        ("head.json", b'{"name": "x", "weights": [1, 2], "bias": 0, "lines": {"ticket": NaN, "review": 0.5}}'),
         ("tokenizer.json", b"{"),
         ("model.onnx", b"none"),
     ):

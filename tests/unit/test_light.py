@@ -1,6 +1,8 @@
 """The default scorer: its drivers add up, it knows when it does not know, everyday comments go where they should."""
 
 import csv
+import hashlib
+import io
 import json
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from heed.contracts import Decision, Label
 from heed.errors import HeedError
+from worker.learning.cli import evaluate, score
 from worker.learning.score import write
 from worker.sentiment.light import SHIPPED, LightScorer, Model
 
@@ -56,10 +59,35 @@ def test_places_are_those_of_the_comment_before_it_was_composed() -> None:
     assert places["👍"] == "👍"
 
 
-@pytest.mark.parametrize("comment", ["", "  \n", "!!!", "... ?", "12345", "asdf qwertz yxcv", "x", "ｗｗｗ", "\u202e"])
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "",
+        "  \n",
+        "!!!",
+        "... ?",
+        "12345",
+        "+1 555 123 4567 89",
+        "a.b.c.d.e",
+        "asdf qwertz yxcv",
+        "x",
+        "ｗｗｗ",
+        "\u202e",
+    ],
+)
 def test_empty_and_junk_are_unknown(comment: str) -> None:
     [found] = scorer.score([comment])
     assert (found.label, found.p_negative, found.rating) == (Label.UNKNOWN, None, None)
+
+
+def test_a_row_of_one_emoji_says_it_once() -> None:
+    once, often = scorer.score(["It broke. 😂", "It broke. " + "😂" * 30])
+    assert often.rating == pytest.approx(once.rating, abs=0.5)
+
+
+def test_tags_are_not_words() -> None:
+    plain, marked = scorer.score(["Good. It is great.", "Good. <b>It is</b> <script src=x>great</script>."])
+    assert {driver.term for driver in plain.drivers} == {driver.term for driver in marked.drivers}
 
 
 def test_other_languages_are_never_judged() -> None:
@@ -113,6 +141,37 @@ def test_a_file_is_scored_row_by_row_whatever_it_holds(tmp_path: Path) -> None:
         )
 
 
+def test_where_the_text_is_all_there_is_an_empty_line_is_a_row(tmp_path: Path) -> None:
+    file = tmp_path / "in.tsv"
+    file.write_text("text\nIt broke.\n\n" + "It broke. " * 20_000 + "\n", encoding="utf-8")
+    assert [row["decision"] for row in scored(file, tmp_path)] == ["ticket", "nothing", "ticket"]
+
+
+def test_the_file_to_score_is_never_written_over(tmp_path: Path) -> None:
+    file = tmp_path / "in.tsv"
+    file.write_text("text\nIt broke.\n", encoding="utf-8")
+    with pytest.raises(HeedError, match="is the file to score"):
+        score(file, output=file)
+    assert file.read_text(encoding="utf-8") == "text\nIt broke.\n"
+
+
+def test_figures_on_texts_that_a_model_has_learned_from_say_so(tmp_path: Path) -> None:
+    file, model, out = tmp_path / "renamed.tsv", tmp_path / "own.json", tmp_path / "figures.json"
+    file.write_text("text\trating\n" + "It broke.\t-3\nI love it.\t3\n" * 5, encoding="utf-8")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    model.write_text(json.dumps({**json.loads(SHIPPED.read_bytes()), "data": {"dev.tsv": digest}}), encoding="utf-8")
+    evaluate([file], scorer=[str(model)], out_json=out, pictures=None, seed=1)
+    assert [each["scorer"] for each in json.loads(out.read_bytes())] == ["vader", "light", f"{model}, seen"]
+
+
+def test_the_output_is_utf_8_whatever_the_terminal_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, raw = tmp_path / "in.tsv", io.BytesIO()
+    file.write_text("text\n👎\n", encoding="utf-8")
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    score(file, output=None, scorer="light")
+    assert "👎" in raw.getvalue().decode()
+
+
 def test_the_cap_is_told() -> None:
     text = "It was good. " * 1_000
     [capped], [whole] = scorer.score([text]), uncapped.score([text])
@@ -121,7 +180,24 @@ def test_the_cap_is_told() -> None:
 
 @pytest.mark.parametrize(
     "hard",
-    ["GREAT x but ", "bad. ", "! ", "👎🏽", "a.", "a'", "\n", "e\u0301 ", "http://a.b ", "www.", "not ", "(", "a@"],
+    [
+        "GREAT x but ",
+        "bad. ",
+        "! ",
+        "!",
+        ".)",
+        "<a",
+        "👎🏽",
+        "a.",
+        "a'",
+        "\n",
+        "e\u0301 ",
+        "http://a.b ",
+        "www.",
+        "not ",
+        "(",
+        "a@",
+    ],
 )
 def test_time_grows_with_the_length_alone(hard: str) -> None:
     """Ten times the text takes at most about ten times as long: what is quadratic takes a hundred."""
@@ -154,4 +230,24 @@ def test_another_file_is_no_model(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "model.json"
     file.write_bytes(content)
     with pytest.raises(HeedError, match=r"model\.json"):
+        Model.load(file)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"base": float("nan")},
+        {"unit": float("inf")},
+        {"calibration": [1e5, -1e5, 1e5, 1e5]},
+        {"lines": {"ticket": 0.3, "review": 0.8}},
+        {"lines": {"ticket": 7, "review": 0.5}},
+        {"terms": {"bad": float("inf")}},
+        {"terms": {"bad": 10**400}},
+    ],
+)
+def test_numbers_that_no_model_has_are_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
+    """Else no text would be a ticket any more, or every text would stop the worker."""
+    file = tmp_path / "model.json"
+    file.write_text(json.dumps({**json.loads(SHIPPED.read_bytes()), **wrong}), encoding="utf-8")
+    with pytest.raises(HeedError, match=r"model\.json is not a model"):
         Model.load(file)

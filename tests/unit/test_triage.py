@@ -102,6 +102,25 @@ def test_a_text_that_cannot_be_read_goes_by_vote_and_rating_and_is_asked_about(
 
 
 @pytest.mark.parametrize(
+    ("vote", "comment", "decision"),
+    [
+        (None, "None.", Decision.REVIEW),
+        (None, " N/A ", Decision.REVIEW),
+        ("good", "Nothing!", Decision.NOTHING),
+        ("good", "I don’t know", Decision.NOTHING),
+        ("bad", "no", Decision.TICKET),
+        (None, "Nothing :(", Decision.TICKET),
+        (None, "Nothing works", Decision.TICKET),
+        ("good", "no" + "." * 5_000, Decision.TICKET),
+    ],
+)
+def test_what_says_nothing_is_no_complaint_however_it_reads(vote: str | None, comment: str, decision: Decision) -> None:
+    triaged = decided(vote, None, 0.9, comment=comment)
+    assert triaged.decision is decision
+    assert (Reason.TEXT in triaged.reasons) == (decision is Decision.TICKET and vote != "bad")
+
+
+@pytest.mark.parametrize(
     ("comment", "topics", "priority"),
     [
         ("It stopped.", (), Priority.NORMAL),

@@ -68,11 +68,13 @@ def write(path: Path, content: bytes, corpus: Corpus, judged: Sequence[Judged]) 
 def _sources(corpus: Corpus) -> list[str]:
     rows, lines = corpus.comments, []
     for name, digest in corpus.sources.items():
+        if name == "verdicts":
+            continue
         rated = rows.get(name)
         texts = f"{len(rated):,} | {np.mean([row.negative for row in rated]):.0%}" if rated else "see there | "
         lines.append(f"| {name} | {texts} | {digest[:16]} |")
     own = len(corpus.customers) - sum(len(rows[name]) for name in corpus.recipe.said["customers"])
-    return [*lines, *([f"| this deployment's verdicts | {own:,} | | |"] if own else [])]
+    return [*lines, *([f"| verdicts, until answer {corpus.sources['verdicts']} | {own:,} | | |"] if own else [])]
 
 
 def _figures(corpus: Corpus, judged: Sequence[Judged]) -> list[str]:

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -16,6 +17,7 @@ from heed.errors import HeedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from importlib.resources.abc import Traversable
 
     import sqlalchemy as sa
 
@@ -60,6 +62,7 @@ def evaluate(
     from worker.learning import evaluate as measuring
     from worker.learning.data import read
     from worker.learning.train import Recipe
+    from worker.sentiment.light import SHIPPED
 
     rows = {file.name: read(file) for file in files}
     if len(rows) < len(files):
@@ -74,14 +77,17 @@ def evaluate(
             folder = next(file.parent for file in files if file.name in seen)
             unseen = measuring.unseen(folder, {name: rows[name] for name in seen}, say)
         found: list[Figures] = []
-        for file, rated in rows.items():
+        for path, (file, rated) in zip(files, rows.items(), strict=True):
             for name, each in scorers.items():
                 say(f"{name} on {file}")
                 said = measuring.by_scorer(each, rated)
                 if name == "light" and file in unseen:
                     found.append(measuring.figures(file, "light, unseen", rated, unseen[file].at_rate(said.rate), seed))
                 else:
-                    found.append(measuring.figures(file, name, rated, said, seed))
+                    model: Traversable = SHIPPED if name == "light" else Path(name)
+                    flattered = model.name.endswith(".json") and measuring.has_seen(model, path)
+                    title = f"{name}, seen" if flattered else name
+                    found.append(measuring.figures(file, title, rated, said, seed))
     Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(_figures(found))
     if seen:
         console.print(
@@ -89,6 +95,8 @@ def evaluate(
             "shipped model has learned from these files.",
             soft_wrap=True,
         )
+    if any(each.scorer.endswith(", seen") for each in found):
+        console.print("seen: the model has learned from this very file, so its figures flatter it.", soft_wrap=True)
     if out_json:
         out_json.write_text(json.dumps([each.as_json() for each in found], indent=1) + "\n", encoding="utf-8")
     if pictures:
@@ -267,14 +275,19 @@ def _engine(settings: "Settings") -> "Iterator[sa.Engine]":
 
 @contextmanager
 def _open(output: Path | None) -> "Iterator[TextIO]":
-    if output is None:
-        yield sys.stdout
-        return
     try:
-        with output.open("w", encoding="utf-8", newline="") as file:
-            yield file
+        if output is None:
+            if isinstance(sys.stdout, TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8")  # whatever the terminal's is
+            yield sys.stdout
+            sys.stdout.flush()
+        else:
+            with output.open("w", encoding="utf-8", newline="") as file:
+                yield file
+    except BrokenPipeError:
+        raise  # who reads it has seen enough
     except OSError as error:
-        raise HeedError(f"{output} cannot be written: {error.strerror}.") from None
+        raise HeedError(f"{output or 'The output'} cannot be written: {error.strerror}.") from None
 
 
 @contextmanager

@@ -31,7 +31,8 @@ ENGLISH_WORDS = files("worker.sentiment").joinpath("english.txt")
 # language first.
 READABLE, ENGLISH = 0.65, 0.9
 _VADER = ("compound", "pos", "neg")
-_LARGEST = 10  # of a model's numbers but the terms; with larger ones sums could overflow
+# Of a model's numbers, and of its terms' weights; with larger ones sums could overflow.
+_LARGEST, _LARGEST_TERM = 10, 1_000_000
 MOST = 4.0  # the scale of the human ratings
 
 
@@ -88,6 +89,8 @@ class Model:
         numbers = (model.base, *model.vader.values(), model.unit, model.exponent, *model.calibration)
         if not all(abs(number) <= _LARGEST for number in numbers):  # NaN is not either
             raise ValueError(f"a number in it is beyond {_LARGEST}")
+        if any(abs(weight) > _LARGEST_TERM for weight in model.terms.values()):
+            raise ValueError(f"a term's weight is beyond {_LARGEST_TERM}")
         if not 0 < model.lines.review <= model.lines.ticket <= 1:
             raise ValueError("its lines are not 0 < review <= ticket <= 1")
         return model
@@ -123,7 +126,7 @@ class LightScorer:
         scores = self._vader.polarity_scores(comment)
         compound = scores["compound"]
         read, origin = text.composed(text.readable(comment))
-        parts, coverage = self._parts(read, scores)
+        parts, coverage = self._parts(read, comment.strip(), scores)
         if not parts:
             return Sentiment(Label.UNKNOWN, compound, None, scores, None, 0.0, truncated)
         if coverage < ENGLISH:
@@ -146,8 +149,9 @@ class LightScorer:
         label = _label(chance, rating)
         return Sentiment(label, compound, chance, scores, rating, coverage, truncated, None, tuple(sentences), why)
 
-    def _parts(self, read: str, scores: dict[str, float]) -> tuple[list["_Part"], float]:
-        """The sentences that say something, and the share of their words that are known."""
+    def _parts(self, read: str, whole: str, scores: dict[str, float]) -> tuple[list["_Part"], float]:
+        """The sentences that say something, and the share of their words that are known. `scores` are those of `whole`,
+        which most often is the one sentence."""
         spans = text.sentences(read)
         get = self._model.terms.get
         vader = self._model.vader
@@ -156,11 +160,11 @@ class LightScorer:
         seen = unknown = 0
         for start, end in spans:
             piece = read[start:end]
+            if text.only_marks(piece):
+                continue
             tokens = text.tokens(piece)
             terms, ends, words = text.terms(tokens)
-            if not words and text.only_marks(piece):
-                continue
-            own = scores if len(spans) == 1 else self._vader.polarity_scores(piece)
+            own = scores if piece == whole else self._vader.polarity_scores(piece)
             if not words and not own["compound"]:
                 continue
             seen += words

@@ -25,6 +25,7 @@ _EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2900-\u297f\u2b00-\u2bff\U0001f000-\U0001f
 _TOKEN = re.compile(rf"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+|[.,;!?…。！？{_EMOJI}]")
 _SAYS = re.compile(rf"[^\W\d_]{{2}}|[{_EMOJI}]")
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S+", re.I)
+_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{1,190}")
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _REPEATED = re.compile(r"(\w)\1{2,}")
 _TRIPLES = [letter * 3 for letter in string.ascii_lowercase]
@@ -34,9 +35,11 @@ _END = re.compile(r"(?<![.!?…])(?:(?<![\s.]\w)(?<!^\w)[.!?…]|[.!?…]{2})[.!
 
 
 def readable(text: str) -> str:
-    """The text with spaces where web addresses and HTML's tags are, which say nothing; every place stays what it was."""
+    """The text with spaces where addresses and HTML's tags are, which say nothing; every place stays as it was."""
     if "<" in text:
         text = _TAG.sub(lambda match: " " * len(match[0]), text)
+    if "@" in text:
+        text = _EMAIL.sub(lambda match: " " * len(match[0]), text)
     if "://" in text or "www." in text.lower():
         return _ADDRESS.sub(lambda match: " " * len(match[0]), text)
     return text

@@ -144,9 +144,9 @@ export function reviewPage({ review: survey, options }) {
     const skipped = waiting.passed.size;
     const again = el("button", { class: "button" }, "Show what I skipped");
     again.addEventListener("click", () => {
-      if (busy) return;
       waiting.passed.clear();
-      next();
+      news = true; // should it be looking already, it looks once more
+      look();
     });
     const results = el("a", { class: "button button--quiet", href: `/s/${survey}` }, "To the results");
     stage.replaceChildren(
