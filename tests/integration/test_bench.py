@@ -20,5 +20,11 @@ def test_every_benchmark_gives_its_figures(monkeypatch: pytest.MonkeyPatch) -> N
         Path(folder).chmod(0o755)
         with Servers(Path(folder)) as servers:
             figures = admission.run(servers, texts, str) + drain.run(servers, texts, str)
-    assert [figure.what for figure in figures] == ["admissions, durable", "admissions, p99", "worker drain"]
+    assert [figure.what for figure in figures] == [
+        "admissions, durable",
+        "admissions, p99",
+        "scoring",
+        "worker drain, with VADER",
+        "worker drain",
+    ]
     assert all(figure.ours > 0 and figure.theirs > 0 for figure in figures)
