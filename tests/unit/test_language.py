@@ -2,6 +2,8 @@
 
 import csv
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,12 @@ def test_long_texts_are_read_in_part_and_not_logged(caplog: pytest.LogCaptureFix
 def test_any_text_has_an_answer(text: str) -> None:
     code = detect(text)
     assert code is None or (len(code) == 2 and code.isalpha() and code.islower())
+
+
+def test_a_container_without_a_place_for_temporary_files_will_do() -> None:
+    code = (
+        "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere'];"
+        "from worker.sentiment.language import detect; print(detect('No funciona nada, quiero mi dinero'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "es", done.stderr

