@@ -136,12 +136,12 @@ class LightScorer:
                 return Sentiment(Label.UNKNOWN, compound, None, scores, None, coverage, truncated, language)
         many = len(parts)
         model = self._model
-        rating = model.base + sum(part.vader + part.points * part.unit for part in parts) / many
+        rating = model.base + sum([part.said.vader + part.said.points for part in parts]) / many
         rating = max(min(rating, MOST), -MOST)
         a, b, c, d = model.calibration
         chance = 1 / (1 + math.exp(-(a + b * rating + (c + d * rating) * math.log(many))))
         sentences = [
-            SentenceRead(part.start, part.end, model.base + part.vader + part.points * part.unit) for part in parts
+            SentenceRead(part.start, part.end, model.base + part.said.vader + part.said.points) for part in parts
         ]
         if origin is not None:
             sentences = [SentenceRead(origin[each.start], origin[each.end], each.rating) for each in sentences]
@@ -152,31 +152,42 @@ class LightScorer:
     def _parts(self, read: str, whole: str, scores: dict[str, float]) -> tuple[list["_Part"], float]:
         """The sentences that say something, and the share of their words that are known. `scores` are those of `whole`,
         which most often is the one sentence."""
-        spans = text.sentences(read)
-        get = self._model.terms.get
-        vader = self._model.vader
-        known = self._known
+        made: dict[str, _Said | None] = {}  # a text may say the same ten thousand times
         parts = []
         seen = unknown = 0
-        for start, end in spans:
+        for start, end in text.sentences(read):
             piece = read[start:end]
-            if text.only_marks(piece):
-                continue
-            tokens = text.tokens(piece)
-            terms, ends, words = text.terms(tokens)
-            own = scores if piece == whole else self._vader.polarity_scores(piece)
-            if not words and not own["compound"]:
-                continue
-            seen += words
-            unknown += len([token for token in tokens if token not in known])
-            points = sum([weight for term in terms if (weight := get(term))])
-            by_vader = 0.0
-            for name, factor in vader.items():
-                by_vader += factor * own[name]
-            parts.append(_Part(start, end, by_vader, points, self._weigh(words), terms, ends))
+            if piece == whole:
+                said = self._said(piece, scores)
+            elif piece in made:
+                said = made[piece]
+            else:
+                said = made[piece] = self._said(piece, None)
+            if said is not None:
+                parts.append(_Part(start, end, said))
+                seen += said.words
+                unknown += said.unknown
         if parts and not scores["compound"] and not text.says_something(read):
             return [], 0.0  # numbers, letters
         return parts, 1 - unknown / seen if seen else float(bool(parts))
+
+    def _said(self, piece: str, scores: dict[str, float] | None) -> "_Said | None":
+        """What a sentence says; None when that is nothing. `scores` are VADER's of it, where they are known."""
+        if text.only_marks(piece):
+            return None
+        tokens = text.tokens(piece)
+        terms, ends, words = text.terms(tokens)
+        own = scores or self._vader.polarity_scores(piece)
+        if not words and not own["compound"]:
+            return None
+        get, known = self._model.terms.get, self._known
+        points = sum([weight for term in terms if (weight := get(term))])
+        by_vader = 0.0
+        for name, factor in self._model.vader.items():
+            by_vader += factor * own[name]
+        unknown = len([token for token in tokens if token not in known])
+        unit = self._weigh(words)
+        return _Said(by_vader, points * unit, unit, terms, ends, words, unknown)
 
     def _drivers(
         self, read: str, origin: list[int] | None, parts: Sequence["_Part"], rating: float, most: int | None
@@ -186,12 +197,13 @@ class LightScorer:
         get, many = self._model.terms.get, len(parts)
         found: list[_Found] = [(self._model.base, "base", -1, -1)]
         for number, part in enumerate(parts):
-            if part.vader:
-                found.append((part.vader / many, "VADER", number, -1))
-            unit = part.unit / many
+            said = part.said
+            if said.vader:
+                found.append((said.vader / many, "VADER", number, -1))
+            unit = said.unit / many
             found += [
                 (weight * unit, term, number, at)
-                for term, at in zip(part.terms, part.ends, strict=True)
+                for term, at in zip(said.terms, said.ends, strict=True)
                 if (weight := get(term))
             ]
         if abs(rating) == MOST:
@@ -229,16 +241,24 @@ def _strength(found: _Found) -> float:
     return abs(found[0])
 
 
-class _Part(NamedTuple):
-    """A sentence that was read: its rating is base + vader + points * unit."""
+class _Said(NamedTuple):
+    """What a sentence says: its rating is base + vader + points. A term's part in the points is its weight * unit."""
 
-    start: int
-    end: int
     vader: float
-    points: int
+    points: float
     unit: float
     terms: list[str]
     ends: list[int]
+    words: int
+    unknown: int
+
+
+class _Part(NamedTuple):
+    """A sentence in its place."""
+
+    start: int
+    end: int
+    said: _Said
 
 
 def _label(chance: float, rating: float) -> Label:
