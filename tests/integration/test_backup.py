@@ -24,6 +24,7 @@ import psycopg2
 import pytest
 import redis
 import sqlalchemy as sa
+from alembic import command
 from conftest import Served, free_port, wait_for
 from results_data import answer
 from starlette.applications import Starlette
@@ -37,6 +38,7 @@ from heed import books
 from heed.contracts import QuarantineKind, QuarantineReason
 from heed.db import engine as db
 from heed.db import quarantine
+from heed.db.migrate import _config as migrations
 from heed.db.schema import HEAD
 from heed.db.tables import feedback, rollup
 from heed.errors import HeedError, Later
@@ -646,8 +648,9 @@ def test_an_older_schema_is_brought_up_to_date(in_folder: Backups, engine: sa.En
     fill(engine, 4)
     accept(in_folder.settings, 4)
     with engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE settlements"))
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+        config = migrations()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
     assert in_folder.backup().revision == "0001"
     in_folder.restore("--replace")
     with engine.connect() as connection:
