@@ -203,13 +203,5 @@ def _answer(connection: sa.Connection, feedback_id: UUID) -> text.Answer | None:
         priority=Priority(row.priority),
         scorer=row.scorer,
         policy=row.policy,
-        reading=_reading(row.reading),
+        reading=Reading.of(row.reading),
     )
-
-
-def _reading(stored: object) -> Reading | None:
-    """What the scorer read; none of version 0.1.0, and none that a later version wrote in a way we do not know."""
-    try:
-        return Reading.model_validate(stored)
-    except ValidationError:
-        return None

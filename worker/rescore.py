@@ -16,7 +16,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic_core import to_json
 
-from heed.contracts import Contact, Decision, Reason, StreamEntry
+from heed.contracts import Contact, Decision, Reason, StreamEntry, first_id
 from heed.db import engine as db
 from heed.db import verdicts
 from heed.db.notify import changed
@@ -121,7 +121,7 @@ class Rescore:
 
     def overlooked(self, since: datetime | None) -> Iterator[UUID]:
         """What the words now make a ticket and nobody has judged or selected, received since then."""
-        began = UUID(int=max((int(since.timestamp() * 1000) << 80) - 1, 0)) if since else UUID(int=0)
+        began = UUID(int=max(first_id(since).int - 1, 0)) if since else UUID(int=0)
         judged = sa.exists().where(verdicts_table.c.feedback_id == feedback.c.id)
         open_to_it = sa.and_(feedback.c.scorer == self._scorer.name, ~feedback.c.selected, ~judged)
         columns = (feedback.c.survey, feedback.c.p_negative, open_to_it.label("open_to_it"))

@@ -7,16 +7,14 @@ not at all; the client's id never leaves.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from psycopg2.errors import QueryCanceled
-from pydantic import ValidationError
 
 from api.results.models import Answer, ContactShown, Filter, Item, Quarantined, Said, Ticket
-from heed.contracts import Judge, Reading, reasons_of
+from heed.contracts import Judge, Reading, first_id, reasons_of
 from heed.db import engine as db
 from heed.db.quarantine import standing
 from heed.db.tables import feedback, quarantine, tickets, verdicts
@@ -95,7 +93,7 @@ class Answers:
         if row is None:
             raise Problem(404, "There is no such answer.", kind="unknown-feedback")
         fields = self._fields(row)
-        fields["reading"] = _reading(fields["reading"])
+        fields["reading"] = Reading.of(fields["reading"])
         said = (
             sa.select(*(verdicts.c[name] for name in Said.model_fields))
             .where(verdicts.c.feedback_id == answer_id)
@@ -123,14 +121,6 @@ def _desk_address(settings: Settings) -> str | None:
     return f"https://{settings.zendesk_subdomain}.zendesk.com" if settings.zendesk_subdomain else None
 
 
-def _reading(stored: Any) -> Reading | None:
-    """The reading, unless a newer worker wrote one that this version cannot read."""
-    try:
-        return Reading.model_validate(stored) if stored else None
-    except ValidationError:
-        return None
-
-
 def _conditions(wanted: Filter) -> Iterable[sa.ColumnElement[bool]]:
     same = ("survey", "label", "vote", "rating", "decision", "queued", "selected")
     yield from (feedback.c[name] == value for name in same if (value := getattr(wanted, name)) is not None)
@@ -143,10 +133,3 @@ def _conditions(wanted: Filter) -> Iterable[sa.ColumnElement[bool]]:
         yield feedback.c.id >= first_id(wanted.since)
     if wanted.until is not None:
         yield feedback.c.id < first_id(wanted.until)
-
-
-def first_id(at: datetime) -> UUID:
-    """The smallest UUIDv7 of that millisecond; a time without a zone is UTC."""
-    moment = at if at.tzinfo else at.replace(tzinfo=UTC)
-    milliseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-    return UUID(int=min(max(milliseconds, 0), 2**48 - 1) << 80)

@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from api.results import estimate
-from api.results.answers import first_id
 from api.results.models import Drawn, Performance, Verdicts
 from api.results.summary import find
-from heed.contracts import Decision
+from heed.contracts import Decision, first_id
 
 DAYS = 90
 DRAWN_MOST, JUDGED_MOST = 5_000, 10_000

@@ -6,7 +6,7 @@ wrote (a new shape is a new version beside the old one); the JSON Schemas in `sc
 
 from heed.contracts.entry import StreamEntry, parse_entry
 from heed.contracts.event import EVENT_SOURCE, EVENT_TYPE, RULE_PATTERN, NegativeFeedback, rule_pattern
-from heed.contracts.ids import new_id, received_at
+from heed.contracts.ids import first_id, new_id, received_at
 from heed.contracts.ledger import TERMINAL, QuarantineKind, QuarantineReason, TicketState
 from heed.contracts.reading import Driver, Reading, SentenceRead
 from heed.contracts.submission import Contact, Submission
@@ -37,6 +37,7 @@ __all__ = [
     "Submission",
     "Survey",
     "TicketState",
+    "first_id",
     "new_id",
     "parse_entry",
     "reasons_of",

@@ -6,7 +6,7 @@ ratings that the model learned from, -4 (most negative) to 4. Drivers and spans 
 
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class SentenceRead(NamedTuple):
@@ -43,3 +43,11 @@ class Reading(BaseModel):
     topics: tuple[str, ...] = ()
     sentences: tuple[SentenceRead, ...] = ()
     drivers: tuple[Driver, ...] = ()
+
+    @classmethod
+    def of(cls, stored: object) -> "Reading | None":
+        """A feedback row's reading; None where version 0.1.0 kept none or a later version one that we cannot read."""
+        try:
+            return cls.model_validate(stored)
+        except ValidationError:
+            return None

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ def build_images() -> None:
         docker("build", "-q", "-f", f"{folder}/Dockerfile", "--build-arg", f"VERSION={VERSION}", "-t", image, ".")
 
 
-class Containers:
+class Containers(ABC):
     """What Compose and Swarm have in common."""
 
     def __init__(self) -> None:
@@ -62,9 +63,9 @@ class Containers:
         self.environment = {"HEED_VERSION": VERSION, "COMPOSE_PROGRESS": "plain"}
         self.environment |= {f"HEED_{name}_PORT": str(port) for name, port in self.ports.items()}
 
+    @abstractmethod
     def container(self, service: str) -> str:
         """The id of one running container of the service."""
-        raise NotImplementedError
 
     def run(self, service: str, *command: str, seconds: float = 120) -> str:
         """What a command prints inside a running container of the service."""

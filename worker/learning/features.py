@@ -10,9 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from worker.sentiment import text
+from worker.sentiment.light import VADER
 from worker.sentiment.vader import Vader
 
-VADER = ("compound", "pos", "neg")
 # So that the ridge's penalty bears on few terms rather than on these.
 _LIGHTLY = 3.0
 
@@ -122,9 +122,11 @@ def vocabulary(rows: Iterable[Read], least: int, masked: frozenset[str]) -> dict
     """A column for each term in at least so many rows that holds no masked word, in alphabetical order."""
     counts = Counter(term for row in rows for term in row.terms)
     return {
-        term: at for at, term in enumerate(sorted(t for t, n in counts.items() if n >= least and not _has(t, masked)))
+        term: at
+        for at, term in enumerate(sorted(t for t, n in counts.items() if n >= least and not has_masked(t, masked)))
     }
 
 
-def _has(term: str, masked: frozenset[str]) -> bool:
+def has_masked(term: str, masked: frozenset[str]) -> bool:
+    """Whether one of the term's words is masked."""
     return any(word.removeprefix("~") in masked for word in term.split(" "))

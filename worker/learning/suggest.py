@@ -18,7 +18,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from heed.contracts import Decision, Judge, Survey
+from heed.contracts import Decision, Judge, Survey, first_id
 from heed.db import engine as db
 from heed.db.tables import feedback, surveys, verdicts
 from heed.errors import HeedError
@@ -175,7 +175,7 @@ class _Look:
         self.evidence = Evidence()
         self._left_out = 0
         now = datetime.now(UTC)
-        self._from, self._to = _first_id(now - timedelta(days=days)), _first_id(now)
+        self._from, self._to = first_id(now - timedelta(days=days)), first_id(now)
         if model is None:
             self._score: Callable[[list[Any]], list[float]] = lambda rows: [row.p_negative for row in rows]
             self._characters = SHOWN
@@ -249,7 +249,3 @@ def _definition(connection: sa.Connection, slug: str, *, hold: bool = False) -> 
     if found is None:
         raise HeedError(f"There is no survey {slug}.")
     return dict(found)
-
-
-def _first_id(at: datetime) -> UUID:
-    return UUID(int=int(at.timestamp() * 1000) << 80)

@@ -23,8 +23,9 @@ from sklearn.linear_model import LogisticRegression
 from heed.errors import Invalid
 from worker.learning import measure
 from worker.learning.data import FOLDS, Rated, phrases, read
-from worker.learning.features import Read, Space, Vectors, vocabulary
+from worker.learning.features import Read, Space, Vectors, has_masked, vocabulary
 from worker.learning.features import read as read_texts
+from worker.sentiment import light
 from worker.sentiment.light import FORMAT, LightScorer, Model
 from worker.sentiment.vader import Vader
 
@@ -209,7 +210,7 @@ def _strongest(
         seldom = 0.0 if rank is None else (300 / (rank + 300)) * (0.15 if term[0] == "~" else 1.0)
         return abs(terms[term]) * math.sqrt(used[term] + seldom)
 
-    fit_for = (term for term in terms if not any(word.removeprefix("~") in masked for word in term.split(" ")))
+    fit_for = (term for term in terms if not has_masked(term, masked))
     return {term: terms[term] for term in sorted(fit_for, key=lambda term: (-matters(term), term))[:most]}
 
 
@@ -242,14 +243,13 @@ def judge_unseen(corpus: Corpus, files_: dict[str, list[Rated]], say: Callable[[
 class Calibration:
     """From a rating to a probability, and where the lines are."""
 
-    numbers: tuple[float, float, float, float]
+    numbers: light.Calibration
     ticket: float
     review: float
 
     def chance(self, rating: float, sentences: int) -> float:
         """p_negative; see `Model`."""
-        a, b, c, d = self.numbers
-        return 1 / (1 + math.exp(-(a + b * rating + (c + d * rating) * math.log(sentences))))
+        return light.calibrated(self.numbers, rating, sentences)
 
 
 def calibrate(recipe: Recipe, judged: Iterable[Judged]) -> Calibration:

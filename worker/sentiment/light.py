@@ -30,10 +30,19 @@ ENGLISH_WORDS = files("worker.sentiment").joinpath("english.txt")
 # Text with fewer of its words known to be English cannot be judged; with fewer than the other it is asked for its
 # language first.
 READABLE, ENGLISH = 0.65, 0.9
-_VADER = ("compound", "pos", "neg")
+VADER = ("compound", "pos", "neg")
 # Of a model's numbers, and of its terms' weights; with larger ones sums could overflow.
 _LARGEST, _LARGEST_TERM = 10, 1_000_000
 MOST = 4.0  # the scale of the human ratings
+
+
+Calibration = tuple[float, float, float, float]
+
+
+def calibrated(by: Calibration, rating: float, sentences: int) -> float:
+    """p_negative of a text with that rating; see `Model`."""
+    a, b, c, d = by
+    return 1 / (1 + math.exp(-(a + b * rating + (c + d * rating) * math.log(sentences))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,7 @@ class Model:
     unit: float
     exponent: float
     terms: dict[str, int]
-    calibration: tuple[float, float, float, float]
+    calibration: Calibration
     lines: Lines
 
     @classmethod
@@ -79,7 +88,7 @@ class Model:
         model = cls(
             name=f"{said['name']} {said['version']} {hashlib.sha256(content).hexdigest()[:12]}",
             base=float(said["base"]),
-            vader={name: float(said["vader"][name]) for name in _VADER},
+            vader={name: float(said["vader"][name]) for name in VADER},
             unit=float(said["unit"]),
             exponent=float(said["exponent"]),
             terms={term: int(weight) for term, weight in said["terms"].items()},
@@ -138,8 +147,7 @@ class LightScorer:
         model = self._model
         rating = model.base + sum([part.said.vader + part.said.points for part in parts]) / many
         rating = max(min(rating, MOST), -MOST)
-        a, b, c, d = model.calibration
-        chance = 1 / (1 + math.exp(-(a + b * rating + (c + d * rating) * math.log(many))))
+        chance = calibrated(model.calibration, rating, many)
         sentences = [
             SentenceRead(part.start, part.end, model.base + part.said.vader + part.said.points) for part in parts
         ]
