@@ -52,6 +52,14 @@ def login() -> None:
     sys.stdout.write(f"{site}/login?once={make_login_token(settings.need('secret_key'))}\n")
 
 
+@app.command("identity-key")
+def identity_key() -> None:
+    """Print the key with which your server proves who its users are (docs/embed.md)."""
+    from heed.identity import identity_key as make
+
+    sys.stdout.write(make(load_running().need("secret_key")) + "\n")
+
+
 @app.command()
 def secrets(folder: Annotated[Path, typer.Argument(help="where to keep them and to hand them out")]) -> None:
     """Make the secrets of a system in containers, each once, and hand each service its own."""

@@ -116,7 +116,8 @@ class Triage:
         return lines, f"{self._policy.name} {lines.ticket:g}/{lines.review:g}"
 
     def decide(self, survey: Survey, entry: StreamEntry, sentiment: Sentiment) -> Triaged:
-        """Ticket for every reason that holds: the words, the option, the rating, the wish to be contacted."""
+        """Ticket for every reason that holds: the words, the option, the rating, the wish to be contacted. Of what came
+        in a suspicious way a manager says whether it is a ticket."""
         lines, policy = self._drawn(survey.threshold, survey.review_threshold)
         chance = sentiment.p_negative
         option = survey.option(entry.vote)
@@ -134,6 +135,9 @@ class Triage:
             reasons.append(Reason.CONTACT)
         sampled = self._policy.samples(entry.id)
         unread = sentiment.label is Label.UNKNOWN and any(map(str.isalpha, entry.comment))
+        if reasons and entry.flags:
+            topics = self._policy.topics(entry.comment)
+            return Triaged(Decision.REVIEW, policy, topics=topics, queued=True, sampled=sampled)
         if reasons:
             topics = self._policy.topics(entry.comment)
             priority = self._policy.priority(tuple(reasons), entry.rating, sentiment, topics)

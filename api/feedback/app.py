@@ -54,7 +54,8 @@ def create_app(settings: Settings) -> Starlette:
             raise invalid(error) from None
         key = request.headers.get("idempotency-key")
         try:
-            taken = await desk.take(request, survey, submission, key=key, source="api")
+            token = request.headers.get("x-heed-client")
+            taken = await desk.take(request, survey, submission, key=key, source="api", client_token=token)
         except AlreadyVoted as error:
             raise Problem(
                 409,

@@ -6,7 +6,9 @@ id; whatever stands in the way is a `Problem` that says what to do.
 
 import hmac
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -15,7 +17,7 @@ from starlette.requests import Request
 from api.feedback.surveys import Surveys
 from api.feedback.tokens import Tokens, digest_of
 from heed import tracing
-from heed.contracts import StreamEntry, Submission, Survey, new_id, received_at
+from heed.contracts import Flag, StreamEntry, Submission, Survey, User, new_id, received_at
 from heed.errors import Later
 from heed.settings import Settings
 from heed.stream.admission import Admission, Admitted, Full, Held, Limited
@@ -69,15 +71,27 @@ class Desk:
         *,
         key: str | None,
         source: Literal["form", "api"],
+        client_token: str | None = None,
+        flags: Sequence[Flag] = (),
     ) -> Taken:
-        """Admit `submission`, repeatable by its idempotency `key`; raises AlreadyVoted or Problem."""
+        """Admit `submission`, repeatable by its idempotency `key`; raises AlreadyVoted or Problem. Whose it is tells
+        the `client_token`, else the request's cookie; `flags` make it wait for a manager."""
         started = tracing.now()
         _fits(survey, submission)
         trusted = self._trusted(request)
         if key is not None and not (0 < len(key) <= 255 and _PRINTABLE.issuperset(key)):
             raise Problem(422, "The idempotency key must be 1 to 255 printable ASCII characters.", kind="invalid")
-        digest = digest_of(key, survey.slug, submission.model_dump_json()) if key is not None else ""
-        client, known = self._client(request, digest, trusted)
+        # Where it comes from may be told in another way the next time; what it says is what makes it the same.
+        said = submission.model_dump_json(exclude={"context", "user"})
+        digest = digest_of(key, survey.slug, said) if key is not None else ""
+        user = submission.user
+        client, known = self._of_user(user) if user else self._client(request, client_token, digest, trusted)
+        if survey.state(datetime.now(UTC)) != "open":
+            # What was taken while it was open, and is sent again because the answer got lost, was taken.
+            first = await self._held(survey, client, digest)
+            if first is not None:
+                return Taken(first, self.tokens.client_token(client), not known)
+            raise _not_open(survey)
         entry = StreamEntry(
             id=new_id(),
             survey=survey.slug,
@@ -87,21 +101,18 @@ class Desk:
             rating=submission.rating,
             comment=submission.comment,
             contact=submission.contact,
+            context=submission.context,
+            user=user and user.id,
+            flags=tuple(flags),
         )
         address = None if trusted or request.client is None else request.client.host
         try:
-            outcome = await self._admission.admit(entry, digest, address)
+            outcome = await self._admission.admit(entry, digest, address, None if trusted else survey.burst)
         except Later as error:
             ADMISSIONS.labels("unavailable").inc()
             # It may be in the queue all the same, and then its trace needs its root.
             tracing.admit(entry.id, started, survey=survey.slug, source=source, outcome="unavailable")
-            raise Problem(
-                503,
-                "Your answer could not be taken just now and nothing was lost on our side. "
-                "Please send it again in a moment, with the same idempotency key.",
-                kind="unavailable",
-                headers={"Retry-After": str(int(error.retry_after or 2))},
-            ) from error
+            raise _unavailable(error) from error
         match outcome:
             case Admitted():
                 _ACCEPTED.inc()
@@ -130,6 +141,23 @@ class Desk:
                     headers={"Retry-After": "30"},
                 )
 
+    async def _held(self, survey: Survey, client: str, digest: str) -> UUID | None:
+        """The submission that this very request was taken as before."""
+        try:
+            held = await self._admission.held(survey.slug, client, digest)
+        except Later as error:
+            raise _unavailable(error) from error
+        return held.id if held is not None and held.same else None
+
+    def _of_user(self, user: User) -> tuple[str, bool]:
+        """The client that a proven user is everywhere; no cookie has to tell it."""
+        if not self.tokens.proves(user.id, user.hash):
+            message = (
+                "the hash does not prove this id; your server makes it with the key that `heed identity-key` prints"
+            )
+            raise Problem(422, f"user: {message}", kind="invalid", errors=[{"field": "user", "message": message}])
+        return self.tokens.client_of_user(user.id), True
+
     def _trusted(self, request: Request) -> bool:
         """Whether the request carries the API key; a wrong one is refused rather than ignored."""
         given = request.headers.get("authorization")
@@ -145,15 +173,14 @@ class Desk:
             headers={"WWW-Authenticate": "Bearer"},
         )
 
-    def _client(self, request: Request, digest: str, trusted: bool) -> tuple[str, bool]:
+    def _client(self, request: Request, token: str | None, digest: str, trusted: bool) -> tuple[str, bool]:
         """The client's id, and whether it keeps its token already (or is a server, which keeps no cookies)."""
-        header = request.headers.get("x-heed-client")
-        if header is not None:
-            client = self.tokens.read_client(header)
+        if token is not None:
+            client = self.tokens.read_client(token)
             if client is None:
                 raise Problem(
                     422,
-                    "X-Heed-Client is not a client token of this site. Leave it out to get one in the answer.",
+                    "This is not a client token of this site. Leave it out to get one in the answer.",
                     kind="invalid-client",
                 )
             return client, True
@@ -173,6 +200,22 @@ def keep(request: Request, token: str) -> dict[str, str]:
     """The header that sets the client's cookie: for a year, out of scripts' reach, never sent from other sites."""
     secure = "; Secure" if request.scope["scheme"] == "https" else ""
     return {"Set-Cookie": f"{COOKIE}={token}; Max-Age={COOKIE_SECONDS}; Path=/; HttpOnly; SameSite=lax{secure}"}
+
+
+def _unavailable(error: Later) -> Problem:
+    return Problem(
+        503,
+        "Your answer could not be taken just now and nothing was lost on our side. "
+        "Please send it again in a moment, with the same idempotency key.",
+        kind="unavailable",
+        headers={"Retry-After": str(int(error.retry_after or 2))},
+    )
+
+
+def _not_open(survey: Survey) -> Problem:
+    if survey.opens_at is not None and survey.state(datetime.now(UTC)) == "early":
+        return Problem(403, f"This survey opens at {survey.opens_at:%Y-%m-%d %H:%M} UTC.", kind="not-open-yet")
+    return Problem(410, "This survey is closed and takes no more answers.", kind="closed")
 
 
 def _fits(survey: Survey, submission: Submission) -> None:

@@ -5,11 +5,14 @@ idempotency key and no token belongs to the same client, so it meets its own fir
 """
 
 import hmac
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b, sha256
 from uuid import UUID, uuid4
 
 from itsdangerous import BadSignature, Signer
+
+from heed.identity import identity_key, prove
 
 
 class Tokens:
@@ -19,10 +22,20 @@ class Tokens:
         self._secret = secret_key.encode()
         self._client = self._signer("heed.client")
         self._receipt = self._signer("heed.receipt")
+        self._shown = self._signer("heed.shown")
+        self._identity_key = identity_key(secret_key)
 
     def new_client(self) -> str:
         """The id (32 hex digits) of a client never seen before."""
         return uuid4().hex
+
+    def client_of_user(self, user: str) -> str:
+        """The id of the client that somebody is on every device, once their id is proven."""
+        return hmac.digest(self._secret, b"heed.client-of-user" + user.encode(), "sha256").hex()[:32]
+
+    def proves(self, user: str, given: str) -> bool:
+        """Whether the host's server made this hash of the id."""
+        return hmac.compare_digest(prove(self._identity_key, user), given)
 
     def client_of_request(self, digest: str) -> str:
         """The id of the client that sent the request with this digest, when nothing else names one."""
@@ -40,6 +53,15 @@ class Tokens:
     def read_client(self, token: str) -> str | None:
         """The client's id; None when the token is not one of ours."""
         return _unsigned(self._client, token)
+
+    def shown_token(self) -> str:
+        """That a form was shown now; signed, since a form is asked how long it took to fill in."""
+        return self._shown.sign(str(int(time.time() * 1000))).decode()
+
+    def read_shown(self, token: str) -> float | None:
+        """How many seconds ago the form was shown; None when the token is not one of ours."""
+        shown = _unsigned(self._shown, token)
+        return None if shown is None else time.time() - int(shown) / 1000
 
     def receipt_token(self, submission_id: UUID) -> str:
         """The last part of a receipt's address."""

@@ -4,13 +4,14 @@ Guarantees: nothing here imports the rest of Heed; a model that has been release
 wrote (a new shape is a new version beside the old one); the JSON Schemas in `schemas/` equal the models.
 """
 
-from heed.contracts.entry import StreamEntry, parse_entry
+from heed.contracts.context import Context
+from heed.contracts.entry import Flag, StreamEntry, parse_entry
 from heed.contracts.event import EVENT_SOURCE, EVENT_TYPE, RULE_PATTERN, NegativeFeedback, rule_pattern
 from heed.contracts.ids import first_id, new_id, received_at
 from heed.contracts.ledger import TERMINAL, QuarantineKind, QuarantineReason, TicketState
 from heed.contracts.reading import Driver, Reading, SentenceRead
-from heed.contracts.submission import Contact, Submission
-from heed.contracts.survey import DEFAULT_SURVEY, Option, Survey
+from heed.contracts.submission import Contact, Submission, User
+from heed.contracts.survey import DEFAULT_SURVEY, Option, Survey, Texts
 from heed.contracts.triage import FALSE_ALARM_TAG, Decision, Judge, Label, Priority, Reason, reasons_of
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
     "RULE_PATTERN",
     "TERMINAL",
     "Contact",
+    "Context",
     "Decision",
     "Driver",
+    "Flag",
     "Judge",
     "Label",
     "NegativeFeedback",
@@ -36,7 +39,9 @@ __all__ = [
     "StreamEntry",
     "Submission",
     "Survey",
+    "Texts",
     "TicketState",
+    "User",
     "first_id",
     "new_id",
     "parse_entry",

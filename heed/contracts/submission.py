@@ -16,7 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from heed.contracts.text import EMAIL_MAX, Comment, Name, OptionKey, storable
+from heed.contracts.context import Context
+from heed.contracts.text import EMAIL_MAX, USER_MAX, Comment, Name, OptionKey, storable
 
 
 def _email(value: str) -> str:
@@ -55,6 +56,20 @@ class Contact(BaseModel):
         return self
 
 
+UserId = Annotated[str, StringConstraints(min_length=1, max_length=USER_MAX), AfterValidator(storable)]
+
+
+class User(BaseModel):
+    """Somebody whom the host site knows, and its server's proof of that (heed.identity)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: UserId
+    hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="HMAC-SHA256 of the id with the identity key, in hexadecimal; made by the host's server."
+    )
+
+
 class Submission(BaseModel):
     """One answer. At least one of vote, rating and comment says something; unknown fields are refused."""
 
@@ -66,6 +81,8 @@ class Submission(BaseModel):
     rating: int | None = Field(None, ge=1, le=5, description="1 (worst) to 5 (best).", examples=[4])
     comment: Comment = Field("", description="The customer's own words.", examples=["Quick and friendly."])
     contact: Contact | None = None
+    context: Context | None = None
+    user: User | None = Field(None, description="Whom the host site knows this customer as; one vote for each.")
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

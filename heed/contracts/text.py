@@ -9,6 +9,9 @@ from pydantic import AfterValidator, StringConstraints
 
 COMMENT_MAX = 5_000
 NAME_MAX = 200
+USER_MAX = 200  # of the id by which a host site knows its user
+URL_MAX = 2_000
+CONTEXT_MAX = 100
 EMAIL_MAX = 254  # RFC 5321's path limit less its angle brackets
 
 
@@ -26,4 +29,5 @@ def storable(text: str) -> str:
 Comment = Annotated[str, StringConstraints(max_length=COMMENT_MAX), AfterValidator(storable)]
 Name = Annotated[str, StringConstraints(max_length=NAME_MAX), AfterValidator(storable)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")]
 OptionKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]

@@ -20,6 +20,7 @@ from heed.db.tables import feedback, ticket_counts, tickets
 
 _WORKABLE = (TicketState.ATTEMPTING, TicketState.CREATED)
 _SOLVED = ("solved", "closed")
+_IN_HAND = ("open", "pending", "hold")  # an agent has taken it up
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,8 @@ def seen(connection: sa.Connection, reports: Iterable[Report]) -> list[News]:
             continue
         news.append((row.feedback_id, status))
         values: dict[str, object] = {"desk_status": status, "updated_at": sa.func.now()}
+        if status in _IN_HAND:
+            values["in_progress_at"] = sa.func.coalesce(tickets.c.in_progress_at, sa.func.now())
         state = before = TicketState(row.state)
         # A deleted ticket has no further say: it stays what it was.
         if state in (TicketState.OPENED, TicketState.SOLVED) and status != "deleted":

@@ -56,6 +56,11 @@ feedback = sa.Table(
     sa.Column("reading", JSONB),  # what the scorer read where: heed.contracts.Reading
     sa.Column("sampled", sa.Boolean, nullable=False, server_default=sa.false()),  # drawn by lot for the live figures
     sa.Column("queued", sa.Boolean, nullable=False, server_default=sa.false()),  # waits for a manager's verdict
+    # What follows is new since 0.2.0.
+    sa.Column("context", JSONB),  # heed.contracts.Context
+    sa.Column("customer", sa.Text),  # whom the host site proved the customer to be
+    sa.Column("flags", ARRAY(sa.Text), nullable=False, server_default="{}"),  # heed.contracts.Flag
+    sa.Column("erased_at", Timestamp),  # the customer took back what they wrote; it stays counted
     sa.UniqueConstraint("survey", "client"),
     sa.Index("ix_feedback_survey_id", "survey", "id"),
     sa.Index("ix_feedback_survey_label_id", "survey", "label", "id"),
@@ -136,6 +141,7 @@ tickets = sa.Table(
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
     sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
     sa.Column("solved_at", Timestamp),
+    sa.Column("in_progress_at", Timestamp),  # first seen in an agent's hands
     sa.Index("ix_tickets_state_updated_at", "state", "updated_at"),
 )
 
@@ -177,6 +183,18 @@ settlements = sa.Table(
     sa.Column("lost", sa.BigInteger, sa.CheckConstraint("lost >= 0", name="lost"), nullable=False),
     # In Postgres, and accepted by a queue that is gone.
     sa.Column("earlier", sa.BigInteger, sa.CheckConstraint("earlier >= 0", name="earlier"), nullable=False),
+)
+
+# Customers' wishes that what they wrote be erased (heed.db.erasures). One may come before its submission is stored.
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("feedback_id", UUID(as_uuid=True), primary_key=True),
+    sa.Column("asked_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("done_at", Timestamp),
+    sa.Column("desk_told_at", Timestamp),  # the agents know, where there is a ticket
+    sa.Index("ix_erasures_open", "feedback_id", postgresql_where=sa.text("done_at IS NULL")),
+    sa.Index("ix_erasures_untold", "feedback_id", postgresql_where=sa.text("desk_told_at IS NULL")),
 )
 
 # How far something that is read on and on has been read (the desk's incremental export).

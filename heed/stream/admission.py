@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 
 from heed.contracts import StreamEntry
 from heed.contracts.entry import VERSION
@@ -62,10 +62,11 @@ Outcome = Admitted | Held | Limited | Full
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One line of the script's call: (vote lock, rate counter) and (entry, the lock's value). No id: nothing enters."""
+    """One line of the script's call: (vote lock, the address's counter, the survey's counter) and (entry, the lock's
+    value, admissions to the survey that raise no suspicion). No id: nothing enters."""
 
-    keys: tuple[str, str]
-    arguments: tuple[str, str]
+    keys: tuple[str, str, str]
+    arguments: tuple[str, str, int]
     id: str = ""
 
 
@@ -84,16 +85,17 @@ class Admission:
     """The way in. `Later` means that Redis is away or refuses writes; whether a submission got in is then unknown."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
         self._partitions = settings.partitions
         self._limit = settings.rate_limit
         common = (settings.queue_cap, settings.vote_lock_days * 86_400, settings.rate_limit, VERSION)
         self._lanes = [_Lane(redis, keys.queue(partition), common) for partition in range(settings.partitions)]
 
-    async def admit(self, entry: StreamEntry, digest: str, address: str | None) -> Outcome:
+    async def admit(self, entry: StreamEntry, digest: str, address: str | None, burst: int | None = None) -> Outcome:
         """Put `entry` on the stream unless its client already voted.
 
         `digest` identifies the request ('' when it cannot be repeated); `address` is counted against the rate
-        limit (None: not limited).
+        limit (None: not limited); more than `burst` a minute to the entry's survey are flagged (None: never).
         """
         partition = keys.partition_of(entry.client, self._partitions)
         lane = self._lanes[partition]
@@ -105,13 +107,26 @@ class Admission:
             else:
                 # The counter lives in another partition, perhaps on another node: count there first.
                 other = self._lanes[home]
-                outcome = await other.send(_Item((other.stream, keys.rate(home, address)), ("", "")))
+                outcome = await other.send(_Item((other.stream, keys.rate(home, address), other.stream), ("", "", 0)))
                 if outcome != b"+":
                     return _outcome(outcome, digest)
         lock = keys.vote(partition, entry.survey, entry.client)
         name = str(entry.id)
-        item = _Item((lock, counter), (entry.model_dump_json(), f"{name} {digest}"), name)
+        # Clients are spread evenly over the partitions, and so are a survey's answers.
+        survey, most = (lane.stream, 0) if burst is None else (keys.burst(partition, entry.survey), burst)
+        arguments = (entry.model_dump_json(), f"{name} {digest}", -(-most // self._partitions))
+        item = _Item((lock, counter, survey), arguments, name)
         return _outcome(await lane.send(item), digest)
+
+    async def held(self, survey: str, client: str, digest: str) -> Held | None:
+        """The client's vote, if it is there; raises Later."""
+        key = keys.vote(keys.partition_of(client, self._partitions), survey, client)
+        try:
+            value = await self._redis.get(key)
+        except (RedisError, OSError) as error:
+            raise Later("the queue does not answer now", retry_after=2) from error
+        found = None if value is None else _outcome(cast(bytes, value), digest)
+        return found if isinstance(found, Held) else None
 
 
 def _outcome(answer: bytes, digest: str) -> Outcome:

@@ -20,6 +20,11 @@ def vote(partition: int, survey: str, client: str) -> str:
     return f"heed:{{{partition}}}:vote:{survey}:{client}"
 
 
+def burst(partition: int, survey: str) -> str:
+    """Admissions to a survey in the current minute."""
+    return f"heed:{{{partition}}}:burst:{survey}"
+
+
 def rate(partition: int, address: str) -> str:
     """Admissions of an address in the current minute."""
     return f"heed:{{{partition}}}:rate:{address}"
