@@ -7,9 +7,9 @@ from datetime import datetime
 @dataclass(frozen=True, slots=True)
 class Progress:
     """`read_at`: stored, its words read. `set_aside_at`: it could not be processed, a person will look at it.
-    `ticket_at`, `in_progress_at`, `solved_at`: its ticket was opened, taken up by an agent, solved. `expected`: a ticket
-    is to come. `considered`: a person decides whether there is to be one. `erase_asked_at`, `erased_at`: the customer
-    wants it erased, and it is.
+    `ticket_at`, `in_progress_at`, `solved_at`: its ticket was opened, taken up by an agent, solved. `expected`: a
+    ticket is to come. `considered`: a person decides whether there is to be one. `erase_asked_at`, `erased_at`: the
+    customer wants it erased, and it is.
     """
 
     read_at: datetime | None = None
