@@ -6,7 +6,7 @@ BIN := .venv/bin
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' heed/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench images smoke-compose smoke-swarm lock schemas clean
+.PHONY: help run test lint format bench images smoke-compose smoke-swarm lock texts schemas clean
 
 help:  ## what can be called
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -55,6 +55,13 @@ smoke-swarm: .venv/.ready  ## the same on a Docker Swarm of this machine alone
 lock: .venv/.ready  ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --all-extras --group dev --upgrade pyproject.toml --output-file requirements.lock
+
+texts: .venv/.ready  ## bring the catalogues of the customers' pages up to date; new texts wait there to be translated
+	@$(BIN)/pybabel -q extract -F frontend/feedback/locales/babel.cfg -k says -k counts:1,2 --no-location --sort-output \
+	  --project heed -o frontend/feedback/locales/feedback.pot .
+	@$(BIN)/pybabel -q update -D feedback -i frontend/feedback/locales/feedback.pot -d frontend/feedback/locales \
+	  --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+	@rm frontend/feedback/locales/feedback.pot
 
 schemas: .venv/.ready  ## write the contracts' JSON Schemas anew
 	$(BIN)/python -m heed.contracts

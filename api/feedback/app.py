@@ -10,8 +10,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api.feedback import pages
+from api.feedback import embed, pages
 from api.feedback.openapi import PATH, document
+from api.feedback.progress import Receipts
 from api.feedback.submit import AlreadyVoted, Desk, cookie
 from api.feedback.surveys import Surveys
 from api.feedback.tokens import Tokens
@@ -27,21 +28,25 @@ from heed.web.static import FRONTEND, Static
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The site as an ASGI app; connects to Redis when first used."""
+    """The site as an ASGI app; connects to Redis, and for receipts to Postgres, when first used."""
     redis = connect(settings)
+    receipts = Receipts(settings)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
+        receipts.close()
         await redis.aclose()
 
     app = Starlette(lifespan=lifespan)
     desk = Desk(settings, Surveys(redis), Admission(redis, settings), Tokens(settings.need("secret_key")))
     base = str(settings.feedback_url).rstrip("/") if settings.feedback_url else None
 
+    def root(request: Request) -> str:
+        return base or f"{request.scope['scheme']}://{request.headers.get('host', '')}"
+
     def receipt(request: Request, submission_id: Any) -> str:
-        root = base or f"{request.scope['scheme']}://{request.headers.get('host', '')}"
-        return f"{root}/r/{desk.tokens.receipt_token(submission_id)}"
+        return f"{root(request)}/r/{desk.tokens.receipt_token(submission_id)}"
 
     async def submit(request: Request) -> Response:
         survey = await desk.survey(request.path_params["slug"])
@@ -76,11 +81,13 @@ def create_app(settings: Settings) -> Starlette:
     app.add_route(PATH, submit, methods=["POST"])
     app.add_route("/openapi.json", openapi, methods=["GET"])
     problems.install(app)
-    pages.add(app, desk)
+    pages.add(app, desk, receipts, settings)
+    embed.add(app, desk, root)
     ping = Queue.connect(settings)
     app.router.routes.extend(health.routes(ready={"redis": ping.check}))
-    app.mount("/static", Static(FRONTEND / "feedback" / "static", FRONTEND / "shared"))
+    app.mount("/static", Static(FRONTEND / "feedback" / "static", FRONTEND / "widget" / "static", FRONTEND / "shared"))
     app.add_middleware(BodyLimit)
+    app.add_middleware(embed.Cors, surveys=desk.surveys)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Measure)
     return app

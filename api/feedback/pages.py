@@ -1,160 +1,345 @@
-"""The customers' pages: the form, the receipt (which says thank you), and what can go wrong, whole without scripts.
+"""The customers' pages: the form, the receipt, the erasure, and what can go wrong, whole without scripts.
 
-Guarantees: nothing is recorded on GET; a form that is sent twice counts once; a form that is refused comes back
-with what was written in it and says what to change.
+Guarantees: nothing is recorded on GET; a form that is sent twice counts once; a form that is refused comes back with
+what was written in it and says what to change; a receipt tells how far an answer is and never what it says.
 """
 
 from collections.abc import Mapping
-from typing import Any
-from uuid import uuid4
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from uuid import UUID, uuid4
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from api.feedback.submit import COOKIE, AlreadyVoted, Desk, cookie, keep, received_text
-from heed.contracts import DEFAULT_SURVEY, Submission, Survey
+from api.feedback.embed import framing
+from api.feedback.forms import Given, Wrong, given_by, sentences, submission_of, suspicions, wrongs_of
+from api.feedback.languages import COOKIE as LANGUAGE_COOKIE
+from api.feedback.languages import Language, chosen, language_of
+from api.feedback.submit import COOKIE, COOKIE_SECONDS, AlreadyVoted, Desk, cookie, keep
+from heed.contracts import DEFAULT_SURVEY, Survey, received_at
+from heed.contracts.progress import Progress
 from heed.contracts.text import COMMENT_MAX, EMAIL_MAX, NAME_MAX
-from heed.web.problems import Problem, as_problem, field_errors
-from heed.web.static import FRONTEND
+from heed.errors import Later
+from heed.settings import Settings
+from heed.web.problems import Problem, as_problem
 
-RATINGS = {1: "Very bad", 2: "Bad", 3: "Fair", 4: "Good", 5: "Very good"}
-# In the words of the form; the API's field names stay in the API.
-TITLES = {
-    404: "We cannot find this page",
-    413: "That was too much text",
-    429: "Too many answers at once",
-    503: "We could not take your answer just now",
-}
+NOBODY_ELSE = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(FRONTEND / "feedback"), autoescape=select_autoescape(default=True)
-    )
-    environment.globals.update(comment_max=COMMENT_MAX, name_max=NAME_MAX, email_max=EMAIL_MAX, ratings=RATINGS)
-    return environment
+def _(text: str) -> str:
+    """Marks a text for the catalogues; it is translated where it is used."""
+    return text
 
 
-def add(app: Starlette, desk: Desk) -> None:
+RATINGS = {1: _("Very bad"), 2: _("Bad"), 3: _("Fair"), 4: _("Good"), 5: _("Very good")}
+# The survey that is there from the beginning speaks every language; others have texts of their own.
+STANDARD = (_("How was your experience with us?"), _("Good"), _("Bad"))
+
+
+class Receipts(Protocol):
+    """How far answers are; raises Later when that cannot be known now."""
+
+    async def progress(self, submission: UUID) -> Progress:
+        """How far it is."""
+
+    async def erase(self, submission: UUID) -> None:
+        """Have it erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What stands in the way of a form that is otherwise right."""
+
+    title: str
+    text: str
+
+
+def add(app: Starlette, desk: Desk, receipts: Receipts, settings: Settings) -> None:
     """Add the pages to the site."""
-    environment = _environment()
+    pages = Pages(desk, receipts, settings.form_seconds)
+    app.add_route("/", pages.form, methods=["GET"])
+    app.add_route("/s/{slug}", pages.form, methods=["GET"])
+    app.add_route("/s/{slug}", pages.submit, methods=["POST"])
+    app.add_route("/r/{token}", pages.receipt, methods=["GET"])
+    app.add_route("/r/{token}/erase", pages.ask_to_erase, methods=["GET"])
+    app.add_route("/r/{token}/erase", pages.erase, methods=["POST"])
+    app.add_exception_handler(HTTPException, pages.missing)
 
-    def render(template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> Response:
-        html = environment.get_template(template).render(values)
-        return HTMLResponse(html, status, {"Cache-Control": "no-store", **(headers or {})})
 
-    def form(survey: Survey, given: Mapping[str, str], errors: list[dict[str, str]], status: int = 200) -> Response:
-        # The key makes sending this very form twice (a double click, a reload) one submission.
-        key = given.get("key") or str(uuid4())
-        return render("form.html", status, survey=survey, given=given, errors=errors, key=key)
+class Visit:
+    """One request: its language, the survey whose page embeds it if one does, and what is carried to the next page."""
 
-    def sorry(problem: Problem) -> Response:
-        title = TITLES.get(problem.status, "That did not work")
-        sent = problem.status != 404  # something was written, and is still where the back button leads
-        return render("problem.html", problem.status, problem.headers, title=title, detail=problem.detail, sent=sent)
+    def __init__(self, request: Request, embed: Survey | None) -> None:
+        self.request, self.embed = request, embed
+        self.language = language_of(request)
+        chose = chosen(request)
+        self.carried = {"embed": embed.slug} if embed else {}
+        self.carried |= {"lang": chose.code} if chose else {}
 
-    async def show(request: Request) -> Response:
-        try:
-            survey = await desk.survey(request.path_params.get("slug", DEFAULT_SURVEY.slug))
-        except Problem as problem:
-            return sorry(problem)
-        vote = request.query_params.get("vote", "")
-        response = form(survey, {"vote": vote} if survey.option(vote) else {}, [])
-        # A client that comes with its token can be told from another; so it gets one before it answers.
-        if desk.tokens.read_client(request.cookies.get(COOKIE, "")) is None:
-            response.headers.update(keep(request, desk.tokens.client_token(desk.tokens.new_client())))
+    def page(
+        self, template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+    ) -> Response:
+        """The template in the visitor's language."""
+        environment = self.language.templates
+        html = environment.get_template(template).render(
+            path=self.request.scope["path"], carried=self.carried, embed=self.embed, **values
+        )
+        response = HTMLResponse(html, status, {"Cache-Control": "no-store", "Content-Language": self.language.code})
+        response.headers.update(framing(self.embed) if self.embed else {})
+        response.headers.update(headers or {})
+        if not self.embed and (chose := chosen(self.request)):
+            secure = self.request.scope["scheme"] == "https"
+            response.set_cookie(
+                LANGUAGE_COOKIE, chose.code, COOKIE_SECONDS, httponly=True, samesite="lax", secure=secure
+            )
         return response
 
-    async def submit(request: Request) -> Response:
+    def message(
+        self, status: int, title: str, text: str, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> Response:
+        """A page that says one thing."""
+        says = self.language.says
+        values = {"state": "problem", "at": None, "words": "", "link": None, **more}
+        return self.page("message.html", status, headers, title=says(title), text=says(text), **values)
+
+    def address(self, path: str, fragment: str = "") -> str:
+        """Where `path` is, with what is carried."""
+        query = "&".join(f"{name}={value}" for name, value in self.carried.items())
+        return f"{path}{'?' if query else ''}{query}{fragment}"
+
+    def link(self, path: str, text: str) -> dict[str, str]:
+        """A link to another page."""
+        return {"address": self.address(path), "text": self.language.says(text)}
+
+
+class Pages:
+    """The pages; `form_seconds` is the time that a person needs at least to fill in the form."""
+
+    def __init__(self, desk: Desk, receipts: Receipts, form_seconds: float) -> None:
+        self._desk, self._receipts, self._form_seconds = desk, receipts, form_seconds
+
+    async def form(self, request: Request) -> Response:
+        """The form; a link may have chosen the option already."""
+        slug = request.path_params.get("slug", DEFAULT_SURVEY.slug)
+        visit = await self._visit(request, slug)
         try:
-            survey = await desk.survey(request.path_params["slug"])
-            given = await _given(request)
+            survey = await self._desk.survey(slug)
+        except Problem:
+            return self._unknown(visit)
+        if (shut := self._shut(visit, survey)) is not None:
+            return shut
+        given = {name: request.query_params.get(name, "") for name in ("vote", "ref")}
+        response = self._show(visit, survey, given)
+        # A client that comes with its token can be told from another; so it gets one before it answers.
+        tokens = self._desk.tokens
+        if tokens.read_client(request.cookies.get(COOKIE, "")) is None:
+            response.headers.append("Set-Cookie", keep(request, tokens.client_token(tokens.new_client()))["Set-Cookie"])
+        return response
+
+    async def submit(self, request: Request) -> Response:
+        """Take the form, or show it again with what is wrong."""
+        slug = request.path_params["slug"]
+        visit = await self._visit(request, slug)
+        given: Given = {}
+        try:
+            survey = await self._desk.survey(slug)
+            given = await given_by(request)
             try:
-                submission = _submission(given)
+                submission = submission_of(given, visit.language)
             except ValidationError as error:
-                found = field_errors(error.errors(include_input=False, include_url=False, include_context=False))
-                return form(survey, given, [_for_people(each) for each in found], 422)
-            try:
-                taken = await desk.take(request, survey, submission, key=given.get("key") or None, source="form")
-            except Problem as problem:
-                if problem.status != 422:
-                    raise
-                found = problem.extensions.get("errors") or [{"field": "", "message": problem.detail}]
-                return form(survey, given, found, 422)
+                return self._show(visit, survey, given, wrongs_of(error, visit.language), status=422)
+            token = given.get("client") or request.cookies.get(COOKIE, "")
+            taken = await self._desk.take(
+                request,
+                survey,
+                submission,
+                key=given.get("key") or None,
+                source="form",
+                client_token=token if self._desk.tokens.read_client(token) else None,
+                flags=suspicions(given, self._desk.tokens, self._form_seconds),
+            )
         except AlreadyVoted as error:
-            return render(
-                "already.html",
+            return visit.message(
                 409,
-                receipt=f"/r/{desk.tokens.receipt_token(error.id)}",
-                received=received_text(error.id),
+                _("You have already answered"),
+                _("The first answer counts, so this one was not recorded."),
+                state="already",
+                at=received_at(error.id),
+                at_is=visit.language.says("Received:"),
+                link=visit.link(f"/r/{self._desk.tokens.receipt_token(error.id)}", _("See what becomes of it")),
             )
         except Problem as problem:
-            return sorry(problem)
+            return self._refused(visit, slug, given, problem, await self._desk.surveys.get(slug))
+        receipt = f"/r/{self._desk.tokens.receipt_token(taken.id)}"
+        # A page elsewhere that embeds the form keeps the token, since there no cookie reaches us; nor does a fragment.
+        to = visit.address(receipt, f"#client={taken.client_token}" if visit.embed and not submission.user else "")
+        headers = cookie(request, taken)
+        if request.headers.get("accept", "").startswith("application/json"):  # the page's own script
+            return JSONResponse({"location": to}, 200, headers)
         # The answer has an address of its own, so that reloading it sends nothing again.
-        return RedirectResponse(f"/r/{desk.tokens.receipt_token(taken.id)}", 303, cookie(request, taken))
+        return RedirectResponse(to, 303, headers)
 
-    async def receipt(request: Request) -> Response:
-        submission_id = desk.tokens.read_receipt(request.path_params["token"])
-        if submission_id is None:
-            return sorry(Problem(404, "This receipt's address is not complete. Please copy the whole link."))
-        headers = {"X-Robots-Tag": "noindex"}
-        return render("receipt.html", headers=headers, id=submission_id, received=received_text(submission_id))
+    async def receipt(self, request: Request) -> Response:
+        """How far an answer is."""
+        visit = await self._visit(request)
+        submission = self._desk.tokens.read_receipt(request.path_params["token"])
+        if submission is None:
+            return self._no_receipt(visit)
+        try:
+            progress, unknown = await self._receipts.progress(submission), False
+        except Later:
+            progress, unknown = Progress(), True
+        return visit.page(
+            "receipt.html",
+            200,
+            NOBODY_ELSE,
+            id=submission,
+            received_at=received_at(submission),
+            progress=progress,
+            unknown=unknown,
+            settled=_settled(progress),
+        )
 
-    async def nothing(request: Request, error: Exception) -> Response:
+    async def ask_to_erase(self, request: Request) -> Response:
+        """Whether the customer really wants what they wrote to be erased."""
+        return await self._erase_page(request)
+
+    async def erase(self, request: Request) -> Response:
+        """Have it erased."""
+        submission = self._desk.tokens.read_receipt(request.path_params["token"])
+        if submission is not None:
+            try:
+                await self._receipts.erase(submission)
+            except Later:
+                return await self._erase_page(request, failed=True)
+        visit = await self._visit(request)
+        return RedirectResponse(visit.address(f"/r/{request.path_params['token']}"), 303, NOBODY_ELSE)
+
+    async def missing(self, request: Request, error: Exception) -> Response:
+        """No such page, or a form that is none, for people; a problem document for programs."""
         problem = as_problem(error)
-        person = "text/html" in request.headers.get("accept", "")
-        return sorry(problem) if person and problem.status == 404 else problem.response()
+        if "text/html" not in request.headers.get("accept", ""):
+            return problem.response()
+        visit = await self._visit(request)
+        if problem.status != 404:
+            return self._failed(visit, problem)
+        text = _("Its address may be incomplete, or the page is gone.")
+        return visit.message(404, _("We cannot find this page"), text, link=visit.link("/", _("Go to the form")))
 
-    app.add_route("/", show, methods=["GET"])
-    app.add_route("/s/{slug}", show, methods=["GET"])
-    app.add_route("/s/{slug}", submit, methods=["POST"])
-    app.add_route("/r/{token}", receipt, methods=["GET"])
-    app.add_exception_handler(HTTPException, nothing)
+    async def _visit(self, request: Request, slug: str | None = None) -> Visit:
+        """The survey that is embedded is the one in the path, or on other pages the one that they are asked with."""
+        asked = request.query_params.get("embed")
+        return Visit(request, await self._desk.surveys.get(slug or asked) if asked else None)
+
+    def _show(
+        self,
+        visit: Visit,
+        survey: Survey,
+        given: Given,
+        errors: Wrong | None = None,
+        notice: Notice | None = None,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        tokens = self._desk.tokens
+        shown = given.get("shown", "")
+        return visit.page(
+            "form.html",
+            status,
+            headers,
+            survey=_spoken(survey, visit.language),
+            given=given,
+            errors=errors or [],
+            notice=notice,
+            # The key makes sending this very form twice (a double click, a reload) one submission.
+            key=given.get("key") or str(uuid4()),
+            shown=shown if tokens.read_shown(shown) is not None else tokens.shown_token(),
+            ratings=RATINGS,
+            comment_max=COMMENT_MAX,
+            name_max=NAME_MAX,
+            email_max=EMAIL_MAX,
+        )
+
+    def _refused(self, visit: Visit, slug: str, given: Given, problem: Problem, survey: Survey | None) -> Response:
+        """The page for what stood in the way; what was written stays in it."""
+        says = visit.language.says
+        if survey is None:
+            return self._unknown(visit)
+        match problem.status:
+            case 422:
+                found = problem.extensions.get("errors") or [{"field": "-", "message": ""}]
+                return self._show(visit, survey, given, sentences(found, visit.language), status=422)
+            case 429:
+                seconds = int((problem.headers or {}).get("Retry-After", "60"))
+                text = visit.language.counts(
+                    "Please send it again in %(count)s second.", "Please send it again in %(count)s seconds.", seconds
+                )
+                notice = Notice(says(_("Many answers came from your network just now")), text)
+                return self._show(visit, survey, given, notice=notice, status=429, headers=problem.headers)
+            case 503:
+                title = says(_("We could not take your answer just now"))
+                notice = Notice(title, says(_("What you wrote is still here. Please send it again in a moment.")))
+                return self._show(visit, survey, given, notice=notice, status=503, headers=problem.headers)
+        return self._shut(visit, survey, given.get("comment", "")) or self._failed(visit, problem)
+
+    def _failed(self, visit: Visit, problem: Problem) -> Response:
+        text = _("Please go back and try it again.")
+        return visit.message(problem.status, _("That did not work"), text, problem.headers)
+
+    def _shut(self, visit: Visit, survey: Survey, words: str = "") -> Response | None:
+        """The page of a survey that takes no answers now; None when it does."""
+        match survey.state(datetime.now(UTC)):
+            case "closed":
+                text = _("It takes no more answers. Thank you for wanting to tell us.")
+                return visit.message(410, _("This survey is closed"), text, state="closed", words=words)
+            case "early":
+                text = _("Please come back a little later.")
+                title = _("This survey is not open yet")
+                return visit.message(
+                    403,
+                    title,
+                    text,
+                    state="early",
+                    at=survey.opens_at,
+                    at_is=visit.language.says("It opens:"),
+                    words=words,
+                )
+        return None
+
+    def _unknown(self, visit: Visit) -> Response:
+        text = _("Its link may be incomplete, or the survey is gone.")
+        return visit.message(404, _("We cannot find this survey"), text, link=visit.link("/", _("Go to our main form")))
+
+    def _no_receipt(self, visit: Visit) -> Response:
+        text = _("Its address is not complete. Please copy the whole link.")
+        return visit.message(404, _("We cannot find this receipt"), text, NOBODY_ELSE)
+
+    async def _erase_page(self, request: Request, failed: bool = False) -> Response:
+        visit = await self._visit(request)
+        token = request.path_params["token"]
+        if self._desk.tokens.read_receipt(token) is None:
+            return self._no_receipt(visit)
+        status = 503 if failed else 200
+        return visit.page("erase.html", status, NOBODY_ELSE, failed=failed, receipt=f"/r/{token}")
 
 
-async def _given(request: Request) -> dict[str, str]:
-    """The form's fields as text; files and anything beyond the form's own fields are ignored."""
-    async with request.form(max_files=1, max_fields=20, max_part_size=100_000) as fields:
-        return {
-            # Browsers send line breaks as CR LF; people wrote one character.
-            name: value.replace("\r\n", "\n")
-            for name, value in fields.items()
-            if not isinstance(value, UploadFile)
-        }
+def _spoken(survey: Survey, language: Language) -> Survey:
+    """The survey in the visitor's language, if it speaks it."""
+    said = survey.spoken(language.code)
+    words = (said.question, *(option.label for option in said.options))
+    if said.language == language.code or said.language != "en" or not set(words).issubset(STANDARD):
+        return said
+    options = tuple(option.model_copy(update={"label": language.says(option.label)}) for option in said.options)
+    question = language.says(said.question)
+    return said.model_copy(update={"language": language.code, "question": question, "options": options})
 
 
-def _submission(given: Mapping[str, str]) -> Submission:
-    rating = given.get("rating", "")
-    name, email, reply = given.get("name", ""), given.get("email", ""), "reply" in given
-    contact = {"name": name, "email": email, "reply": reply} if name.strip() or email.strip() or reply else None
-    return Submission.model_validate(
-        {
-            "vote": given.get("vote"),
-            "rating": (int(rating) if rating.isdecimal() and len(rating) == 1 else rating) if rating else None,
-            "comment": given.get("comment", ""),
-            "contact": contact,
-        }
-    )
-
-
-def _for_people(error: dict[str, str]) -> dict[str, str]:
-    """A validation error as the form says it: the field to go to, and a sentence."""
-    field, message = error["field"], error["message"]
-    if field == "":
-        return {"field": "vote", "message": "Please choose an option, give a rating or write a comment."}
-    if field == "contact":
-        return {"field": "email", "message": "To get a reply, please give your e-mail address."}
-    if field == "contact.email":
-        return {"field": "email", "message": "Please check the e-mail address; it should look like name@example.com."}
-    if field == "contact.name":
-        return {"field": "name", "message": f"Please keep the name under {NAME_MAX} characters."}
-    if field == "comment" and "at most" in message:
-        return {"field": "comment", "message": f"Please keep the comment under {COMMENT_MAX:,} characters."}
-    if field == "rating":
-        return {"field": "rating", "message": "Please choose a rating from 1 to 5."}
-    return {"field": field.rpartition(".")[2], "message": message}
+def _settled(progress: Progress) -> bool:
+    """Whether nothing more is to come, so that nobody needs to look again soon."""
+    waits = progress.considered or (progress.expected and not progress.solved_at)
+    return bool(progress.read_at and not waits and (progress.erased_at or not progress.erase_asked_at))

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from api.feedback.surveys import Surveys
 from api.feedback.tokens import Tokens, digest_of
 from heed import tracing
-from heed.contracts import Flag, StreamEntry, Submission, Survey, User, new_id, received_at
+from heed.contracts import Flag, StreamEntry, Submission, Survey, User, new_id
 from heed.errors import Later
 from heed.settings import Settings
 from heed.stream.admission import Admission, Admitted, Full, Held, Limited
@@ -226,8 +226,3 @@ def _fits(survey: Survey, submission: Submission) -> None:
     if submission.rating is not None and not survey.rating:
         message = "this survey asks for no rating"
         raise Problem(422, f"rating: {message}", kind="invalid", errors=[{"field": "rating", "message": message}])
-
-
-def received_text(submission_id: UUID) -> str:
-    """When a submission was received, for people."""
-    return received_at(submission_id).strftime("%-d %B %Y, %H:%M UTC")

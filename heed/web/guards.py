@@ -1,8 +1,8 @@
 """ASGI middleware that guards a site: a cap and a deadline on request bodies, and security headers.
 
 Guarantees: a body over the cap is answered 413 while it streams in, before anything holds it whole; a body that
-trickles is answered 408, a form that is not in UTF-8 415; no page can be framed, sniffed or made to run script from
-elsewhere.
+trickles is answered 408, a form that is not in UTF-8 415; no page can be sniffed or made to run script from elsewhere,
+and none can be framed unless it says by whom.
 """
 
 import asyncio
@@ -20,12 +20,18 @@ BODY_SECONDS = 15.0
 # A form may name any codec that Python has, and some of them make text that nothing can store.
 _CHARSET = re.compile(rb"""charset(?!=["']?utf-8["']?\s*(;|$))""", re.IGNORECASE)
 
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+
+def csp(frame_ancestors: str = "'none'", frame_src: str = "'none'") -> str:
+    """The content security policy of a page: who may frame it, and what it frames; the rest is the same for all."""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        f"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-src {frame_src}; "
+        f"frame-ancestors {frame_ancestors}"
+    )
+
+
 SECURITY_HEADERS: Sequence[tuple[bytes, bytes]] = (
-    (b"content-security-policy", CSP.encode()),
+    (b"content-security-policy", csp().encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
