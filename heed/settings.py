@@ -57,8 +57,9 @@ class Settings(BaseSettings):
         1_000_000, description="entries a partition may hold before the form answers 503"
     )
     rate_limit: Annotated[int, Field(ge=0)] = Field(60, description="admissions a minute and address; 0 = off")
+    # Short, since to be wrong costs an unhappy customer their ticket until a manager looks; programs need milliseconds.
     form_seconds: Annotated[float, Field(ge=0)] = Field(
-        1, description="a form that comes back sooner than this was not filled in by a person: a manager decides; 0 = off"
+        0.3, description="a form that comes back sooner was not filled in by hand, and a manager decides; 0 = off"
     )
     vote_lock_days: Annotated[int, Field(ge=1)] = Field(
         30, description="days that Redis remembers a vote (Postgres remembers for good)"

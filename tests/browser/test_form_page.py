@@ -110,7 +110,7 @@ def test_an_answer_and_another(page: Page, accepted: Callable[[], list[StreamEnt
     page.get_by_label("Name").fill("Ann")
     page.get_by_label("E-mail").fill("ann@example.com")
     page.get_by_label("Yes, please reply to me").check()
-    page.wait_for_timeout(1000)  # sooner is suspicious
+    page.wait_for_timeout(400)  # sooner is suspicious
     send(page)
     expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
     receipt = page.url
