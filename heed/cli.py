@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from heed import survey_cli
 from heed.errors import HeedError, Invalid, Later
 from heed.settings import Settings, load_running
 
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="Heed listens to customers.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
 )
 console = Console(highlight=False)
+app.add_typer(survey_cli.app, name="survey")
 
 
 @app.command()
@@ -38,7 +40,7 @@ def migrate() -> None:
     """Bring the database's schema to this version."""
     from heed.db.migrate import migrate as run
 
-    with _engine(load_running()) as engine:
+    with database(load_running()) as engine:
         console.print(f"The schema is at {run(engine)}.")
 
 
@@ -124,7 +126,7 @@ def books(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False)
     from heed.stream.queue import Queue
 
     settings = load_running()
-    with _engine(settings) as engine:
+    with database(settings) as engine:
         taken = take(engine, Queue.connect(settings))
     if json:
         sys.stdout.write(taken.model_dump_json(indent=2) + "\n")
@@ -177,7 +179,7 @@ def settle(
     if not reason:
         raise Invalid("Say why the books differ; it stays in them.")
     settings = load_running()
-    with _engine(settings) as engine:
+    with database(settings) as engine:
         queue = Queue.connect(settings)
         found = books.difference(engine, queue)
         if found.lost or found.earlier:
@@ -211,7 +213,7 @@ def replay(
     if bool(ids) == (tickets or quarantine or everything):
         raise Invalid("Say what to try again: ids, or one of --quarantine, --tickets and --all.")
     numbers, uuids = _ids(ids) if ids else (None, None)
-    with _engine(load_running()) as engine, db.begin(engine) as connection:
+    with database(load_running()) as engine, db.begin(engine) as connection:
         submissions = held.ask_replay(connection, numbers) if ids or quarantine or everything else 0
         refused = ledger.replay_failed(connection, uuids) if ids or tickets or everything else 0
     console.print(f"Trying again: {submissions} from quarantine, {refused} tickets.")
@@ -226,7 +228,8 @@ def _ids(ids: list[str]) -> tuple[list[int], list[UUID]]:
 
 
 @contextmanager
-def _engine(settings: Settings) -> Iterator["sa.Engine"]:
+def database(settings: Settings) -> Iterator["sa.Engine"]:
+    """Postgres for one command; what goes wrong with it is told in a sentence."""
     from sqlalchemy.exc import ProgrammingError
 
     from heed.db import engine as db

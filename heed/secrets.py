@@ -26,7 +26,7 @@ _SERVERS: Mapping[str, Callable[[], str]] = {
     "REDIS_PASSWORD": lambda: secrets.token_hex(24),
 }
 _READERS: Mapping[str, tuple[str, ...]] = {
-    "feedback": ("HEED_SECRET_KEY", "HEED_API_KEY", "HEED_REDIS_URL"),
+    "feedback": ("HEED_SECRET_KEY", "HEED_API_KEY", "HEED_REDIS_URL", "HEED_DATABASE_URL"),
     "results": ("HEED_SECRET_KEY", "HEED_API_KEY", "HEED_ADMIN_PASSWORD", "HEED_REDIS_URL", "HEED_DATABASE_URL"),
     "worker": ("HEED_REDIS_URL", "HEED_DATABASE_URL"),
     "ticketing": ("HEED_DATABASE_URL", "HEED_ZENDESK_WEBHOOK_SECRET"),

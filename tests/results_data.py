@@ -6,7 +6,9 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from heed.contracts import Contact, Label, StreamEntry, Survey, new_id
+from heed.contracts import Contact, Context, Label, StreamEntry, Survey, new_id
+from heed.db.erasures import carry_out
+from heed.db.receipts import wish_erased
 from heed.db.tables import surveys
 from worker.sentiment import Lines, Sentiment
 from worker.store import Assessed, store
@@ -25,6 +27,9 @@ def answer(
     label: Label = Label.UNKNOWN,
     p_negative: float | None = None,
     contact: Contact | None = None,
+    context: Context | None = None,
+    user: str | None = None,
+    flags: tuple[str, ...] = (),
     at: datetime | None = None,
     sampled: bool = False,
     score: float | None = None,
@@ -41,6 +46,9 @@ def answer(
         rating=rating,
         comment=comment,
         contact=contact,
+        context=context,
+        user=user,
+        flags=flags,
     )
     drivers = tuple(read.pop("drivers", ()))
     sentiment = Sentiment(
@@ -57,6 +65,14 @@ def answer(
         triaged = TRIAGE.decide(survey, entry, sentiment)
         store(connection, [Assessed(entry, survey, sentiment, triaged, "test-scorer")])
     return answer_id
+
+
+def erase(engine: sa.Engine, answer_id: UUID) -> None:
+    """The customer asks for it on the receipt, and the relay does it."""
+    with engine.begin() as connection:
+        wish_erased(connection, answer_id)
+    with engine.begin() as connection:
+        assert carry_out(connection, 10) == [answer_id]
 
 
 def _id(at: datetime | None) -> UUID:

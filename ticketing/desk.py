@@ -64,6 +64,9 @@ class Desk(Protocol):
         `look_first` when the desk may have forgotten the key of an earlier try.
         """
 
+    def find(self, external_id: UUID) -> Opened | None:
+        """The ticket of this submission, if this desk has one."""
+
     def annotate(self, desk_id: int, *, marker: str, note: str, look_first: bool) -> None:
         """Add the internal note; with `look_first` not when one with this marker is there."""
 
@@ -86,6 +89,10 @@ class ConsoleDesk:
             "ticket", id=str(request.external_id), desk_id=desk_id, priority=request.priority, tags=list(request.tags)
         )
         return Opened(desk_id, made=True)
+
+    def find(self, external_id: UUID) -> Opened | None:
+        """Nothing is kept here."""
+        return None
 
     def annotate(self, desk_id: int, *, marker: str, note: str, look_first: bool) -> None:
         """Nobody reads notes here."""

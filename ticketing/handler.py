@@ -204,4 +204,5 @@ def _answer(connection: sa.Connection, feedback_id: UUID) -> text.Answer | None:
         scorer=row.scorer,
         policy=row.policy,
         reading=Reading.of(row.reading),
+        erased=row.erased_at is not None,
     )

@@ -1,5 +1,6 @@
 """Reads from the desk which tickets changed: finds every status that a lost webhook would have told, and the tag by
-which agents say that a ticket was a false alarm.
+which agents say that a ticket was a false alarm. In the same round the desk is told what customers erased
+(ticketing.erased).
 
 Guarantees: the cursor is saved in the transaction that records what it brought, so nothing is skipped and a repeat
 changes nothing; one process at a time reads.
@@ -19,6 +20,7 @@ from heed.lifecycle import Stop
 from heed.telemetry import RECONCILED, log, log_ids
 from ticketing import news
 from ticketing.desk import Desk
+from ticketing.erased import tell
 
 _LOCK = 0x4465736B  # "Desk"
 # The export does not take a start within the last minute.
@@ -28,13 +30,14 @@ _MARGIN = timedelta(minutes=5)
 def run(engine: sa.Engine, desk: Desk, stop: Stop, seconds: float) -> None:
     """Every `seconds` until told to stop."""
     while not stop.wait(seconds):
-        try:
-            while reconcile(engine, desk) and not stop:
-                pass
-        except HeedError as error:
-            log.warning("reconciliation failed", error=str(error))
-        except Exception as error:  # noqa: BLE001 - the next round may go well
-            log.error("reconciliation failed", error=type(error).__name__)
+        for what, work in (("reconciliation", reconcile), ("telling of erasures", tell)):
+            try:
+                while work(engine, desk) and not stop:
+                    pass
+            except HeedError as error:
+                log.warning(f"{what} failed", error=str(error))
+            except Exception as error:  # noqa: BLE001 - the next round may go well
+                log.error(f"{what} failed", error=type(error).__name__)
 
 
 def reconcile(engine: sa.Engine, desk: Desk) -> bool:

@@ -1,7 +1,8 @@
 """The words of a ticket, made from a stored submission.
 
 Guarantees: the first comment is what the customer wrote, unchanged; the same submission gives the same request each
-time, so that a retry with the same idempotency key is the same request; nothing here is ever empty.
+time (until its customer erases it), so that a retry with the same idempotency key is the same request; nothing here is
+ever empty.
 """
 
 import html
@@ -39,6 +40,7 @@ class Answer:
     scorer: str
     policy: str
     reading: Reading | None = None
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,20 @@ class Anonymous:
 def marker(feedback_id: UUID) -> str:
     """The line by which Heed knows its own note again."""
     return f"Heed reference {feedback_id}"
+
+
+def erasure_marker(feedback_id: UUID) -> str:
+    """The same of the note about an erasure."""
+    return f"Heed erasure {feedback_id}"
+
+
+def erasure_note(feedback_id: UUID, erased_at: datetime) -> str:
+    """What agents are told when a customer erases an answer that they have as a ticket."""
+    said = (
+        f"The customer erased this answer in Heed on {erased_at:%-d %B %Y}. "
+        "Please remove here what they wrote, unless you still need it to help them."
+    )
+    return f"{said}\n\n{erasure_marker(feedback_id)}"
 
 
 def request(answer: Answer, anonymous: Anonymous) -> TicketRequest:
@@ -108,6 +124,8 @@ def _subject(answer: Answer) -> str:
 
 
 def _without_words(answer: Answer) -> str:
+    if answer.erased:
+        return "The customer has erased what they wrote."
     said = [f"chose “{_vote(answer)}”"] if answer.vote else []
     if answer.rating:
         said.append(f"rated {answer.rating} of 5")
@@ -140,6 +158,8 @@ def _reason(reason: Reason, answer: Answer) -> str:
         return f"the customer rated {answer.rating} of 5, which counts as unhappy"
     if reason is Reason.REVIEW:
         return "a manager asked for this ticket in the review queue"
+    if answer.erased:
+        return "the customer asked to be contacted, and has erased the address since"
     return "the customer asks to be contacted"
 
 
@@ -184,5 +204,7 @@ def _told(what: str, told: str | None) -> list[str]:
 
 
 def _customer(answer: Answer) -> str:
+    if answer.erased:
+        return "has erased who they are"
     given = " ".join(filter(None, (answer.contact_name, answer.contact_email and f"<{answer.contact_email}>")))
     return f"{given or 'gave no name and no address'}; {'asks for a reply' if answer.reply else 'asks for no reply'}"

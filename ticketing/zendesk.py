@@ -61,7 +61,7 @@ class ZendeskDesk:
     def open(self, request: TicketRequest, *, idempotency_key: str, look_first: bool) -> Opened:
         """The ticket, made or found; see `Desk`."""
         if look_first:
-            found = self._find(request.external_id)
+            found = self.find(request.external_id)
             if found is not None:
                 return found
         ticket = Ticket(
@@ -78,21 +78,32 @@ class ZendeskDesk:
                 if self._own.session.lookup == "miss":
                     return Opened(desk_id, made=True)
         except _KeyUsed:
-            found = self._find(request.external_id)
+            found = self.find(request.external_id)
             if found is None:
                 raise
             return found
         # The answer to an earlier try with this key; what the ticket is like now, it does not tell.
-        return self._find(request.external_id) or Opened(desk_id, made=False)
+        return self.find(request.external_id) or Opened(desk_id, made=False)
+
+    def find(self, external_id: UUID) -> Opened | None:
+        """The ticket with this external id; see `Desk`."""
+        with self._call("find") as tickets:
+            # The oldest, should an agent have made others from it.
+            found = sorted(
+                (_number(ticket, external_id), str(ticket.status))
+                for ticket in tickets(external_id=str(external_id)).values or []
+            )
+        return Opened(found[0][0], made=False, status=found[0][1]) if found else None
 
     def annotate(self, desk_id: int, *, marker: str, note: str, look_first: bool) -> None:
         """Add the note; see `Desk`. `Refused` when the ticket is gone or closed."""
         try:
             if look_first:
                 with self._call("comments") as tickets:
-                    # The first hundred are enough: the note is added right after the ticket is made.
-                    comments = tickets.comments(ticket=desk_id).values or []
-                if any(marker in comment.body for comment in comments if not comment.public):
+                    # Page by page. The note about the ticket is on the first, since it is added right after that.
+                    comments = tickets.comments(ticket=desk_id)
+                    known = any(marker in comment.body for comment in comments if not comment.public)
+                if known:
                     return
             with self._call("update") as tickets:
                 updated = tickets.update(Ticket(id=desk_id, comment=Comment(body=note, public=False))).ticket
@@ -115,15 +126,6 @@ class ZendeskDesk:
                 more=page.end_of_stream is False,
                 false_alarms=[id_ for id_, ticket in ours if FALSE_ALARM_TAG in list(ticket.tags or ())],
             )
-
-    def _find(self, external_id: UUID) -> Opened | None:
-        with self._call("find") as tickets:
-            # The oldest, should an agent have made others from it.
-            found = sorted(
-                (_number(ticket, external_id), str(ticket.status))
-                for ticket in tickets(external_id=str(external_id)).values or []
-            )
-        return Opened(found[0][0], made=False, status=found[0][1]) if found else None
 
     @contextmanager
     def _call(self, name: str, idempotency_key: str | None = None) -> Iterator[TicketApi]:

@@ -23,7 +23,7 @@ from worker.handler import Batch, Handler
 T = TypeVar("T")
 
 REPLAY_SECONDS = 1.0
-PUBLISH_SECONDS = 5.0
+PUBLISH_SECONDS = 2.0
 
 
 class Consumer:

@@ -1,8 +1,8 @@
 """The relay: from the outbox to the bus, again and again until the ledger shows the ticket.
 
 Guarantees: what is due is published, whatever died before; an event that got lost on its way is published again
-after a growing pause; several relays side by side share the work. Run as `python -m worker.relay`; it also takes the
-books all the time.
+after a growing pause; several relays side by side share the work. Run as `python -m worker.relay`; beside it runs what
+has to happen all the time, whatever becomes of the bus: the books are taken, and what customers want erased is erased.
 """
 
 import threading
@@ -34,6 +34,7 @@ from heed.telemetry import (
 )
 from heed.web import health
 from heed.web.serve import serve_in_background
+from worker import erasing
 from worker.bus import ENTRIES_MOST, Bus
 
 CLAIM_MOST = 50
@@ -164,6 +165,7 @@ def main() -> None:
     log.info("started")
     schema.wait(engine, stop, heartbeat)
     threading.Thread(target=watch.run, args=(stop,), name="books", daemon=True).start()
+    threading.Thread(target=erasing.run, args=(engine, stop), name="erasing", daemon=True).start()
     Relay(settings, engine, Bus(settings)).run(stop, heartbeat)
     log.info("stopped")
 

@@ -2,7 +2,8 @@
 
 Guarantees: a row's new score, its former one (kept for good) and the counts move in one transaction, so that a run may
 be killed anywhere, run again or run beside workers and managers, and each row moves once; memory stays the same however
-much there is. A row whose ticket is on its way keeps its score: each try at the desk must make the same request.
+much there is. A row whose ticket is on its way keeps its score: each try at the desk must make the same request. So
+does, for good, one whose words the customer has erased.
 """
 
 from collections import Counter
@@ -42,7 +43,8 @@ _MOVE = sa.text("""
             p_negative float8, scores jsonb, reading jsonb)
     ), old AS (
         SELECT feedback.* FROM feedback JOIN new USING (id)
-        WHERE scorer <> :scorer AND NOT EXISTS (SELECT FROM outbox WHERE feedback_id = feedback.id)
+        WHERE scorer <> :scorer AND erased_at IS NULL
+            AND NOT EXISTS (SELECT FROM outbox WHERE feedback_id = feedback.id)
     ), kept AS (
         INSERT INTO former_scores (feedback_id, scorer, label, compound, p_negative, scores, reading)
         SELECT id, scorer, label, compound, p_negative, scores, reading FROM old
@@ -107,9 +109,9 @@ class Rescore:
 
     def score(self) -> Iterator[int]:
         """Score everything that has another scorer's score, batch by batch; yields how many rows each step passed."""
-        columns = ("id", "survey", "client", "vote", "rating", "comment", "reply", "reading")
-        for page in self._pages(UUID(int=0), feedback.c.scorer):
-            old = [row.id for row in page if row.scorer != self._scorer.name]
+        columns = ("id", "survey", "client", "vote", "rating", "comment", "reply", "reading", "flags")
+        for page in self._pages(UUID(int=0), feedback.c.scorer, feedback.c.erased_at):
+            old = [row.id for row in page if row.scorer != self._scorer.name and row.erased_at is None]
             yield len(page) - len(old)
             for start in range(0, len(old), self._batch_size):
                 ids = old[start : start + self._batch_size]
@@ -120,10 +122,12 @@ class Rescore:
                 yield len(ids)
 
     def overlooked(self, since: datetime | None) -> Iterator[UUID]:
-        """What the words now make a ticket and nobody has judged or selected, received since then."""
+        """What the words now make a ticket and nobody has judged or selected, received since then. Not what came in a
+        suspicious way: of that a manager alone says so."""
         began = UUID(int=max(first_id(since).int - 1, 0)) if since else UUID(int=0)
         judged = sa.exists().where(verdicts_table.c.feedback_id == feedback.c.id)
-        open_to_it = sa.and_(feedback.c.scorer == self._scorer.name, ~feedback.c.selected, ~judged)
+        plain = sa.and_(feedback.c.erased_at.is_(None), feedback.c.flags == [])
+        open_to_it = sa.and_(feedback.c.scorer == self._scorer.name, ~feedback.c.selected, ~judged, plain)
         columns = (feedback.c.survey, feedback.c.p_negative, open_to_it.label("open_to_it"))
         for page in self._pages(began, *columns):
             surveys = self._surveys.get({row.survey for row in page})
@@ -218,6 +222,7 @@ class Rescore:
             rating=row.rating,
             comment=row.comment,
             contact=Contact.model_construct(reply=row.reply),
+            flags=tuple(row.flags),
         )
         return self._triage.decide(survey, entry, sentiment)
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pydantic_core import to_json
 
 from heed.contracts import NegativeFeedback, StreamEntry, Survey, received_at
-from heed.db import outbox
+from heed.db import erasures, outbox
 from heed.db.notify import changed
 from worker.sentiment import Sentiment
 from worker.triage import Triaged
@@ -100,6 +100,7 @@ def store(connection: sa.Connection, batch: Sequence[Assessed]) -> Stored:
         present = set(connection.execute(_PRESENT, {"ids": [str(item.entry.id) for item in others]}).scalars())
         seconds = [item for item in others if item.entry.id not in present]
     if fresh:
+        erasures.again(connection, ids)
         outbox.add(connection, [_event(item) for item in fresh if item.triaged.selected])
         count(connection, *_counts(fresh))
         for survey in {item.survey.slug for item in fresh}:

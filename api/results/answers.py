@@ -124,6 +124,9 @@ def _desk_address(settings: Settings) -> str | None:
 def _conditions(wanted: Filter) -> Iterable[sa.ColumnElement[bool]]:
     same = ("survey", "label", "vote", "rating", "decision", "queued", "selected")
     yield from (feedback.c[name] == value for name in same if (value := getattr(wanted, name)) is not None)
+    if wanted.flagged is not None:
+        flagged = feedback.c.flags != []
+        yield flagged if wanted.flagged else ~flagged
     if wanted.ticket is not None:
         yield tickets.c.state == wanted.ticket
     if wanted.q:

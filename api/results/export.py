@@ -17,6 +17,7 @@ COLUMNS = [
     "id", "survey", "received_at", "vote", "rating", "comment", "contact_name", "contact_email", "reply", "source",
     "label", "compound", "p_negative", "decision", "selected", "reasons", "priority",
     "ticket_state", "ticket_id", "ticket_status", "ticket_url",
+    "url", "app", "ref", "form_language", "customer", "flags", "erased_at",
 ]
 # fmt: on
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -41,7 +42,7 @@ def _lines(lines: Iterable[Iterable[object]]) -> str:
 
 
 def _cells(item: Item) -> list[object]:
-    contact, ticket = item.contact, item.ticket
+    contact, context, ticket = item.contact, item.context, item.ticket
     return [
         item.id,
         item.survey,
@@ -64,6 +65,13 @@ def _cells(item: Item) -> list[object]:
         ticket and ticket.desk_id,
         ticket and ticket.desk_status,
         ticket and ticket.url,
+        context and context.url,
+        context and context.app,
+        context and context.ref,
+        context and context.language,
+        item.customer,
+        " ".join(item.flags),
+        item.erased_at and item.erased_at.isoformat(timespec="milliseconds"),
     ]
 
 

@@ -75,6 +75,15 @@ class Ticket(BaseModel):
     url: str | None
 
 
+class ContextShown(BaseModel):
+    """Where the answer comes from, as the page that asked told it."""
+
+    url: str | None = None
+    app: str | None = None
+    ref: str | None = None
+    language: str | None = None
+
+
 class Item(BaseModel):
     """One answer, as lists show it."""
 
@@ -82,8 +91,12 @@ class Item(BaseModel):
     survey: str
     vote: str | None
     rating: int | None
-    comment: str
+    comment: str = Field(description="Empty, too, when the customer has erased it; see `erased_at`.")
     contact: ContactShown | None
+    context: ContextShown | None
+    customer: str | None = Field(description="Whom the site that asked proved the customer to be.")
+    flags: list[str] = Field(description="What made it suspicious: honeypot, fast, unseen, burst.")
+    erased_at: datetime | None = Field(description="When the words and who wrote them were erased by the customer.")
     source: str
     received_at: datetime
     label: Label
@@ -137,6 +150,7 @@ class Filter(BaseModel):
     decision: Decision | None = None
     queued: bool | None = Field(None, description="`true`: the review queue.")
     selected: bool | None = None
+    flagged: bool | None = Field(None, description="`true`: what came in a suspicious way.")
     ticket: TicketState | None = None
     q: Annotated[str, Field(max_length=200), AfterValidator(storable)] | None = Field(
         None, description="Part of the comment, in capitals or not."

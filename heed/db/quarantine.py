@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from heed.contracts import QuarantineKind, QuarantineReason
+from heed.db import erasures
 from heed.db.tables import feedback, quarantine
 
 
@@ -64,6 +65,8 @@ def add(connection: sa.Connection, items: Sequence[Item]) -> None:
                 },
             )
         )
+    submissions = (item.feedback_id for item in items if item.kind is QuarantineKind.SUBMISSION)
+    erasures.again(connection, [each for each in submissions if each is not None])
 
 
 def standing() -> sa.ColumnElement[bool]:

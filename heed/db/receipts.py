@@ -32,12 +32,15 @@ def read(connection: sa.Connection, submission: UUID) -> Progress:
         .outerjoin(tickets, tickets.c.feedback_id == feedback.c.id)
         .where(feedback.c.id == submission)
     ).one_or_none()
-    asked = connection.execute(sa.select(erasures.c.asked_at).where(erasures.c.feedback_id == submission)).scalar()
+    wish = connection.execute(
+        sa.select(erasures.c.asked_at, erasures.c.done_at).where(erasures.c.feedback_id == submission)
+    ).one_or_none()
+    asked, done = wish or (None, None)
     if stored is None:
         aside = sa.select(sa.func.min(quarantine.c.at)).where(
             quarantine.c.feedback_id == submission, quarantine.c.resolved_at.is_(None)
         )
-        return Progress(set_aside_at=connection.execute(aside).scalar(), erase_asked_at=asked)
+        return Progress(set_aside_at=connection.execute(aside).scalar(), erase_asked_at=asked, erased_at=done)
     return Progress(
         read_at=stored.stored_at,
         expected=stored.selected,

@@ -67,6 +67,7 @@ feedback = sa.Table(
     sa.Index("ix_feedback_selected_id", "id", postgresql_where=sa.text("selected")),
     sa.Index("ix_feedback_queued_survey_id", "survey", "id", postgresql_where=sa.text("queued")),
     sa.Index("ix_feedback_sampled_survey_id", "survey", "id", postgresql_where=sa.text("sampled")),
+    sa.Index("ix_feedback_flagged_survey_id", "survey", "id", postgresql_where=sa.text("flags <> '{}'")),
 )
 
 # What people said of decisions; the newest of a submission counts.
@@ -191,10 +192,13 @@ erasures = sa.Table(
     metadata,
     sa.Column("feedback_id", UUID(as_uuid=True), primary_key=True),
     sa.Column("asked_at", Timestamp, nullable=False, server_default=NOW),
-    sa.Column("done_at", Timestamp),
+    sa.Column("due_at", Timestamp, nullable=False, server_default=NOW),  # when to look whether it can be done
+    sa.Column("done_at", Timestamp),  # nothing that is known of it holds words; what is written later undoes this
     sa.Column("desk_told_at", Timestamp),  # the agents know, where there is a ticket
-    sa.Index("ix_erasures_open", "feedback_id", postgresql_where=sa.text("done_at IS NULL")),
-    sa.Index("ix_erasures_untold", "feedback_id", postgresql_where=sa.text("desk_told_at IS NULL")),
+    sa.Index("ix_erasures_open", "due_at", postgresql_where=sa.text("done_at IS NULL")),
+    sa.Index(
+        "ix_erasures_untold", "feedback_id", postgresql_where=sa.text("done_at IS NOT NULL AND desk_told_at IS NULL")
+    ),
 )
 
 # How far something that is read on and on has been read (the desk's incremental export).

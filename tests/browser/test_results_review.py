@@ -8,14 +8,15 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from conftest import ADMIN_PASSWORD, Served
+from onlooker import assert_accessible, picture
 from playwright.sync_api import Browser, Locator, Page, expect
-from results_data import answer
+from results_data import answer, erase
 
 from api.results import recent
 from api.results.app import create_app
-from heed.contracts import Driver, Judge, Label, SentenceRead
+from heed.contracts import Contact, Context, Driver, Judge, Label, SentenceRead
 from heed.db import engine as db
-from heed.db.tables import feedback, surveys, verdicts
+from heed.db.tables import feedback, outbox, surveys, verdicts
 from heed.db.verdicts import say
 from heed.settings import Settings
 
@@ -375,3 +376,54 @@ def test_four_times_as_large(page: Page, engine: sa.Engine) -> None:
     page.goto("/")
     expect(page.get_by_text("A good word.").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_suspicious_erased_and_where_it_comes_from(page: Page, engine: sa.Engine) -> None:
+    """Whoever wrote it may have written anything: only an address of the web becomes a link, and names stay names."""
+    evil = Context(url="javascript:alert(1)", app="\u202e1.4.2", ref="<b>mail</b>", language="de")
+    odd = answer(engine, "Broken.", vote="bad", context=evil, user="<i>u-1</i>", flags=("honeypot", "novel"))
+    contact = Contact(name="Ann", email="ann@example.com")
+    gone = review(engine, COMMENT, rating=3, score=-1.0, drivers=(at("broken", "broken", -1.0),), contact=contact)
+    erase(engine, gone)
+    fine = answer(engine, "Fine.", vote="good", context=Context(url="https://shop.example/a?b=1"))
+
+    page.goto("/")
+    newest = page.locator("#newest")
+    expect(newest).to_contain_text("Erased by the customer")
+    expect(newest).not_to_contain_text("ann@example.com")
+    expect(newest.get_by_text("Suspicious")).to_be_visible()
+    assert_accessible(page)
+
+    page.goto(f"/feedback/{odd}")
+    told = page.get_by_role("region", name="The answer")
+    expect(told).to_contain_text("filled in a hidden field, novel")
+    for words in ("javascript:alert(1)", "<b>mail</b>", "<i>u-1</i>", "1.4.2", "German"):
+        expect(told).to_contain_text(words)
+    expect(told.get_by_role("link")).to_have_count(0)
+    assert_accessible(page)
+    picture(page, "results-answer-suspicious")
+
+    page.goto(f"/feedback/{fine}")
+    link = told.get_by_role("link", name="https://shop.example/a?b=1")
+    expect(link).to_have_attribute("href", "https://shop.example/a?b=1")
+    expect(link).to_have_attribute("rel", "noreferrer noopener nofollow")
+
+    page.goto(f"/feedback/{gone}")
+    expect(told).to_contain_text("Erased by the customer")
+    expect(told.locator("dl")).to_contain_text("Fromerased by the customer")
+    expect(page.get_by_role("region", name="Why it reads so")).to_have_count(0)
+    assert_accessible(page)
+    picture(page, "results-answer-erased")
+
+    page.goto("/review")
+    card(page, "Erased by the customer")
+    page.keyboard.press("n")
+    shown = card(page, "Broken.")
+    expect(shown.get_by_role("heading")).to_contain_text("Suspicious: filled in a hidden field, novel")
+    expect(page.get_by_role("region", name="Just judged")).to_contain_text("erased by the customer")
+    assert_accessible(page)
+    picture(page, "results-review-suspicious")
+    page.keyboard.press("y")
+    expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
+    with engine.connect() as connection:
+        assert list(connection.execute(sa.select(outbox.c.feedback_id)).scalars()) == [odd]

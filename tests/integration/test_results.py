@@ -15,14 +15,15 @@ import pytest
 import redis
 import sqlalchemy as sa
 from conftest import ADMIN_PASSWORD, API_KEY, Served, wait_for
-from results_data import POLICY, answer
+from results_data import POLICY, answer, erase
 
 from api.results import export, recent
+from api.results.answers import Answers
 from api.results.app import create_app
 from api.results.models import Filter
-from heed.contracts import Contact, Label, QuarantineKind, QuarantineReason, TicketState, new_id
+from heed.contracts import Contact, Context, Label, QuarantineKind, QuarantineReason, TicketState, new_id
 from heed.db import quarantine
-from heed.db.tables import ticket_counts, tickets
+from heed.db.tables import feedback, ticket_counts, tickets
 from heed.settings import Settings
 
 RESULTS = "/api/v1/surveys/default/results"
@@ -127,6 +128,66 @@ def test_list_filters(http: httpx.Client, engine: sa.Engine) -> None:
     assert found(survey="other") == found(q="%_%") == set()
 
 
+def test_where_an_answer_comes_from_and_what_makes_it_suspicious(http: httpx.Client, engine: sa.Engine) -> None:
+    context = Context(url="https://shop.example/a?b=1", app="2.4.1", ref="mail", language="de")
+    odd = answer(engine, "Broken.", vote="bad", context=context, user="u-1", flags=("honeypot", "burst"))
+    plain = answer(engine, "Fine.", vote="good")
+    one = http.get(f"{LIST}/{odd}").json()
+    assert one["context"] == {"url": "https://shop.example/a?b=1", "app": "2.4.1", "ref": "mail", "language": "de"}
+    assert (one["customer"], one["flags"], one["erased_at"]) == ("u-1", ["honeypot", "burst"], None)
+    assert (one["decision"], one["selected"], one["queued"]) == ("review", False, True)
+    two = http.get(f"{LIST}/{plain}").json()
+    assert (two["context"], two["customer"], two["flags"]) == (None, None, [])
+
+    def found(**params: str) -> list[str]:
+        return [item["id"] for item in http.get(LIST, params=params).json()["items"]]
+
+    assert found(flagged="true") == found(flagged="true", survey="default") == [str(odd)]
+    assert found(flagged="false") == [str(plain)]
+    with engine.begin() as connection:  # a newer version's, of another shape
+        connection.execute(sa.update(feedback).values(context={"url": "x", "screen": "small"}, flags=["novel"]))
+    one = http.get(f"{LIST}/{odd}").json()
+    assert (one["context"]["url"], one["flags"]) == ("x", ["novel"])
+
+
+def test_what_is_flagged_is_read_from_its_own_index(engine: sa.Engine) -> None:
+    statements: list[bytes] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[1].mogrify(*given[2:4])))
+    Answers(engine, Settings()).newest(Filter(survey="default", flagged=True), 20)
+    asked = next(each for each in statements if b"flags" in each).decode()
+    with engine.begin() as connection:
+        connection.execute(sa.text("SET enable_seqscan = off"))
+        plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {asked}").scalars())
+    assert "ix_feedback_flagged_survey_id" in plan
+
+
+def test_what_a_customer_erased(http: httpx.Client, engine: sa.Engine) -> None:
+    contact, context = Contact(name="Ann", email="ann@example.com", reply=True), Context(url="https://shop.example")
+    gone = answer(
+        engine,
+        "Broken.",
+        vote="bad",
+        label=Label.NEGATIVE,
+        p_negative=0.9,
+        score=-2.0,
+        contact=contact,
+        context=context,
+    )
+    before = http.get(RESULTS).json()
+    erase(engine, gone)
+    one = http.get(f"{LIST}/{gone}").json()
+    assert (one["comment"], one["contact"], one["context"], one["reading"]) == ("", None, None, None)
+    assert datetime.fromisoformat(one["erased_at"]) > datetime.fromisoformat(one["stored_at"])
+    assert (one["label"], one["decision"], one["selected"], one["vote"]) == ("negative", "ticket", True, "bad")
+    after = http.get(RESULTS).json()
+    assert {**after, "as_of": None} == {**before, "as_of": None}
+    file = http.get(LIST, params={"format": "csv"}).content.decode("utf-8-sig")
+    [row] = csv.DictReader(io.StringIO(file, newline=""))
+    assert (row["comment"], row["contact_email"], row["url"], row["reply"]) == ("", "", "", "no")
+    assert row["erased_at"][:10] == one["erased_at"][:10]
+    assert http.post(f"{LIST}/{gone}/verdict", json={"needs_person": True}).status_code == 200
+
+
 def test_pages_of_the_list_meet_without_gap_or_overlap(http: httpx.Client, engine: sa.Engine) -> None:
     ids = [str(answer(engine, f"number {number}")) for number in range(7)]
     seen: list[str] = []
@@ -144,7 +205,8 @@ def test_csv_is_safe_and_whole(http: httpx.Client, engine: sa.Engine, monkeypatc
     monkeypatch.setattr(export, "BATCH", 3)
     evil = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\nx", 'a,"b"\nc', "Grüße 🙂", "plain"]
     for words in evil:
-        answer(engine, words, contact=Contact(name="=cmd()", email="a@example.com"))
+        contact, context = Contact(name="=cmd()", email="a@example.com"), Context(ref="=cmd()", app="-1")
+        answer(engine, words, contact=contact, context=context, user="@cmd", flags=("fast", "burst"))
     answered = http.get(LIST, params={"format": "csv"})
     assert answered.headers["content-disposition"] == 'attachment; filename="feedback.csv"'
     assert answered.headers["content-type"] == "text/csv; charset=utf-8"
@@ -152,7 +214,8 @@ def test_csv_is_safe_and_whole(http: httpx.Client, engine: sa.Engine, monkeypatc
     rows = list(csv.DictReader(io.StringIO(answered.content.decode("utf-8-sig"), newline="")))
     expected = [f"'{words}" if words[0] in "=+-@\t\r\n" else words for words in reversed(evil)]
     assert [row["comment"] for row in rows] == expected
-    assert {row["contact_name"] for row in rows} == {"'=cmd()"}
+    assert {row["contact_name"] for row in rows} == {row["ref"] for row in rows} == {"'=cmd()"}
+    assert {(row["app"], row["customer"], row["flags"]) for row in rows} == {("'-1", "'@cmd", "fast burst")}
     assert {row["compound"] for row in rows} == {"-0.5"}  # a number is none of a formula's beginnings
     assert len(http.get(LIST, params={"format": "csv", "q": "plain"}).text.splitlines()) == 2
 

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from results_data import POLICY, TRIAGE, answer
+from results_data import POLICY, TRIAGE, answer, erase
 
 from heed.contracts import Contact, Decision, Judge, Label, StreamEntry, Survey, new_id
 from heed.db.tables import feedback, surveys, verdicts
@@ -156,7 +156,8 @@ def test_verdicts_that_are_no_fair_sample_do_not_count(engine: sa.Engine) -> Non
 
 
 @pytest.mark.parametrize(
-    "more", [{"vote": "bad"}, {"rating": 1}, {"contact": Contact(email="a@example.com", reply=True)}]
+    "more",
+    [{"vote": "bad"}, {"rating": 1}, {"contact": Contact(email="a@example.com", reply=True)}, {"flags": ("fast",)}],
 )
 def test_verdicts_for_other_reasons_do_not_teach(engine: sa.Engine, more: dict[str, Any]) -> None:
     for number in range(30):
@@ -165,6 +166,18 @@ def test_verdicts_for_other_reasons_do_not_teach(engine: sa.Engine, more: dict[s
             say(connection, happy, True, Judge.MANAGER)
     assert rated(engine).rows == []
     with pytest.raises(HeedError, match="10 that a person is needed"):
+        suggest_lines(engine, "default", 30, PRESENT)
+
+
+def test_what_its_customer_erased_does_not_teach(engine: sa.Engine) -> None:
+    """Not even what it was scored: a line is never shown with an answer that nobody can read any more."""
+    for number in range(30):
+        each = answer(engine, f"text {number}", label=Label.NEGATIVE, p_negative=0.5)
+        with engine.begin() as connection:
+            say(connection, each, number % 2 == 0, Judge.MANAGER)
+        erase(engine, each)
+    assert rated(engine).rows == []
+    with pytest.raises(HeedError, match="missing are"):
         suggest_lines(engine, "default", 30, PRESENT)
 
 

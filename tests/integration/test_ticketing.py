@@ -26,8 +26,9 @@ from sandbox_process import TOKEN, Sandbox, running_sandbox
 from starlette.responses import HTMLResponse
 
 from heed.contracts import Judge, Label, NegativeFeedback, Priority, Reason, new_id, received_at
-from heed.db import ledger, outbox, tables, verdicts
+from heed.db import erasures, ledger, outbox, tables, verdicts
 from heed.db import quarantine as quarantine_db
+from heed.db.receipts import wish_erased
 from heed.errors import Later, Paused
 from heed.lifecycle import Heartbeat, Stop
 from heed.settings import Settings
@@ -35,8 +36,10 @@ from local import aws
 from ticketing import consumer as consumer_module
 from ticketing import handler as handler_module
 from ticketing import queue, text
+from ticketing import reconcile as reconciling
 from ticketing.consumer import THREADS, Consumer
-from ticketing.desk import TicketRequest
+from ticketing.desk import ConsoleDesk, TicketRequest
+from ticketing.erased import tell
 from ticketing.gate import FAILURES, Gate
 from ticketing.handler import Handler, Outcome
 from ticketing.queue import Queue
@@ -577,6 +580,29 @@ def test_reconciliation_learns_of_solved_and_reopened(
     assert house.ticket(untouched.id).desk_status == "new"
 
 
+def test_when_an_agent_took_it_up(house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox) -> None:
+    """The first time that it is seen in somebody's hands, whatever becomes of it then; solved directly: never."""
+    taken, untouched, direct = house.selected(), house.selected(), house.selected()
+    for event in (taken, untouched, direct):
+        works(handler, event)
+
+    def seen() -> dict[UUID, Any]:
+        while reconcile(house.engine, desk):
+            pass
+        return {each.id: house.ticket(each.id).in_progress_at for each in (taken, untouched, direct)}
+
+    assert set(seen().values()) == {None}
+    number = exactly_one(sandbox, taken.id)["id"]
+    sandbox.set_status(number, "open")
+    first = seen()[taken.id]
+    assert first is not None
+    for status in ("pending", "solved", "open"):
+        sandbox.set_status(number, status)
+        assert seen()[taken.id] == first
+    sandbox.set_status(exactly_one(sandbox, direct.id)["id"], "solved")
+    assert seen() == {taken.id: first, untouched.id: None, direct.id: None}
+
+
 def test_agents_tag_is_one_verdict(house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox) -> None:
     """However often it is read, and though others say something else since; taken off again, it says nothing."""
     event, other = house.selected(), house.selected()
@@ -619,6 +645,211 @@ def test_tags_of_tickets_that_are_not_ours_say_nothing(house: House, desk: Zende
         pass
     with house.engine.connect() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(tables.verdicts)).scalar_one() == 0
+
+
+# What customers erase
+
+
+def erase(house: House, *ids: UUID) -> None:
+    """The customer asks for it, and the relay does it."""
+    with house.engine.begin() as connection:
+        for each in ids:
+            wish_erased(connection, each)
+    with house.engine.begin() as connection:
+        assert set(erasures.carry_out(connection, 100)) == set(ids)
+
+
+def told(house: House, feedback_id: UUID) -> bool:
+    with house.engine.connect() as connection:
+        query = sa.select(tables.erasures.c.desk_told_at).where(tables.erasures.c.feedback_id == feedback_id)
+        return connection.execute(query).scalar_one() is not None
+
+
+def erasure_notes(sandbox: Sandbox, feedback_id: UUID) -> list[str]:
+    (ticket,) = sandbox.tickets(feedback_id)
+    notes = [each["body"] for each in sandbox.comments(ticket["id"]) if not each["public"]]
+    return [note for note in notes if text.erasure_marker(feedback_id) in note]
+
+
+def tell_all(house: House, desk: Any) -> int:
+    return sum(1 for _ in iter(lambda: tell(house.engine, desk), False))
+
+
+def test_agents_are_told_of_an_erasure_once(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox
+) -> None:
+    event, other = house.selected(contact_email="ada@example.com", reply=True), house.selected()
+    works(handler, event)
+    works(handler, other)
+    assert tell_all(house, desk) == 0
+    erase(house, event.id)
+    assert tell_all(house, desk) == 1
+    [note] = erasure_notes(sandbox, event.id)
+    today = datetime.now(UTC).strftime("%-d %B %Y")
+    assert note.startswith(f"The customer erased this answer in Heed on {today}. Please remove here what they wrote")
+    assert erasure_notes(sandbox, other.id) == []
+    assert told(house, event.id)
+    assert tell_all(house, desk) == 0
+    # Written again (a replay), erased again: they know.
+    with house.engine.begin() as connection:
+        erasures.again(connection, [event.id])
+    erase(house, event.id)
+    assert tell_all(house, desk) == 0
+    assert len(erasure_notes(sandbox, event.id)) == 1
+
+
+def test_death_between_the_note_and_its_record(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though agents have written much meanwhile: the note is on no first page any more."""
+    event = house.selected()
+    works(handler, event)
+    number = exactly_one(sandbox, event.id)["id"]
+    for comment in range(110):
+        sandbox.change(number, comment={"body": f"number {comment}", "public": False})
+    erase(house, event.id)
+
+    def died(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(erasures, "told", died)
+        with pytest.raises(KeyboardInterrupt):
+            tell(house.engine, desk)
+    assert not told(house, event.id)
+    assert tell_all(house, desk) == 1
+    notes = [sandbox.get(f"/api/v2/tickets/{number}/comments.json", page=page)["comments"] for page in (1, 2)]
+    marked = [each for page in notes for each in page if text.erasure_marker(event.id) in each["body"]]
+    assert len(marked) == 1
+    assert marked[0] in notes[1]
+
+
+@pytest.mark.parametrize("fault", ["500", "late", "401"])
+def test_a_desk_that_is_away_is_told_later(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox, fault: str
+) -> None:
+    event = house.selected()
+    works(handler, event)
+    erase(house, event.id)
+    sandbox.fault(fault, on="update", seconds=0.1)
+    with pytest.raises((Later, Paused)):
+        tell(house.engine, desk)
+    assert not told(house, event.id)
+    assert tell_all(house, desk) == 1
+    assert len(erasure_notes(sandbox, event.id)) == 1
+
+
+def test_a_ticket_that_takes_no_notes_is_done_with(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox
+) -> None:
+    closed, deleted, elsewhere = house.selected(), house.selected(), house.selected()
+    for event in (closed, deleted):
+        works(handler, event)
+    works(Handler(house.engine, ConsoleDesk(), ANONYMOUS, None), elsewhere)  # before there was a Zendesk
+    sandbox.set_status(exactly_one(sandbox, closed.id)["id"], "closed")
+    sandbox.change(exactly_one(sandbox, deleted.id)["id"], external_id="")
+    erase(house, closed.id, deleted.id, elsewhere.id)
+    assert tell_all(house, desk) == 3
+    assert all(told(house, each.id) for each in (closed, deleted, elsewhere))
+    assert erasure_notes(sandbox, closed.id) == []
+
+
+def test_numbers_of_another_desk_are_left_alone(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox
+) -> None:
+    """A ticket's number is a stranger's ticket where another desk came in the place of the first."""
+    event, stranger = house.selected(), house.selected()
+    works(handler, stranger)
+    number = exactly_one(sandbox, stranger.id)["id"]
+    works(Handler(house.engine, ConsoleDesk(), ANONYMOUS, None), event)
+    with house.engine.begin() as connection:
+        theirs = sa.update(tables.tickets).where(tables.tickets.c.feedback_id == event.id)
+        connection.execute(theirs.values(desk_id=number))
+    erase(house, event.id)
+    assert tell_all(house, desk) == 1
+    assert len(sandbox.comments(number)) == 2
+
+
+def test_no_ticket_no_note_and_none_is_looked_for_again(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox
+) -> None:
+    unselected, refused, aside = house.selected(), house.selected(contact_email="ada@example.com"), new_id()
+    with house.engine.begin() as connection:
+        connection.execute(
+            sa.update(tables.feedback).where(tables.feedback.c.id == unselected.id).values(selected=False)
+        )
+        outbox.close(connection, unselected.id)
+        quarantined = {"kind": "submission", "source": "0/1", "reason": "failed", "detail": "", "payload": "{}"}
+        connection.execute(sa.insert(tables.quarantine).values(**quarantined, feedback_id=aside))
+    sandbox.fault("422")
+    assert works(handler, refused) == Outcome.REFUSED
+    erase(house, unselected.id, refused.id, aside)
+    before = sandbox.requests()
+    assert tell_all(house, desk) == 0
+    assert sandbox.requests() == before
+    assert all(told(house, each) for each in (unselected.id, refused.id, aside))
+    # What the desk said of the refused one may have repeated an address.
+    assert house.ticket(refused.id).last_error == "erased by the customer"
+    # A person has it tried again: the ticket says so, without words.
+    with house.engine.begin() as connection:
+        assert ledger.replay_failed(connection) == 1
+    assert works(handler, refused) == Outcome.OPENED
+    ticket = exactly_one(sandbox, refused.id)
+    assert sandbox.comments(ticket["id"])[0]["body"] == "The customer has erased what they wrote."
+    assert sandbox.requester(ticket)["email"] == ANONYMOUS.email
+    assert tell_all(house, desk) == 0
+
+
+def test_a_ticket_on_its_way_is_waited_for(house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox) -> None:
+    """The words may be at the desk already, though nobody knows of the ticket yet: the answer to it was lost."""
+    event = house.selected(comment="It broke, xyzzy!")
+    sandbox.fault("late", on="create", seconds=0.1)
+    with pytest.raises(Later):
+        handler.handle("message", envelope(event))
+    erase(house, event.id)
+    assert tell_all(house, desk) == 0
+    assert not told(house, event.id)
+    assert works(handler, event) == Outcome.OPENED
+    (ticket,) = sandbox.tickets(event.id)
+    assert sandbox.comments(ticket["id"])[0]["body"] == "It broke, xyzzy!"
+    assert tell_all(house, desk) == 1
+    assert len(erasure_notes(sandbox, event.id)) == 1
+
+
+def test_one_process_tells_at_a_time(house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox) -> None:
+    event = house.selected()
+    works(handler, event)
+    erase(house, event.id)
+    sandbox.fault("slow", seconds=0.5)
+    before = sandbox.requests()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(tell, house.engine, desk)
+        wait_for(lambda: sandbox.requests() > before, what="the first to tell")
+        assert tell(house.engine, desk) is False
+        assert first.result() is True
+    assert len(erasure_notes(sandbox, event.id)) == 1
+
+
+def test_the_periodic_work_tells_though_the_rest_of_it_fails(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = house.selected()
+    works(handler, event)
+    erase(house, event.id)
+
+    def fails(*_: object) -> bool:
+        raise RuntimeError("nobody thought of that")
+
+    monkeypatch.setattr(reconciling, "reconcile", fails)
+    stop = Stop()
+    thread = threading.Thread(target=reconciling.run, args=(house.engine, desk, stop, 0.1))
+    thread.start()
+    try:
+        wait_for(lambda: told(house, event.id), what="the desk to be told")
+    finally:
+        stop.request()
+        thread.join(10)
+    assert len(erasure_notes(sandbox, event.id)) == 1
 
 
 def test_note_tells_the_score(house: House, handler: Handler, sandbox: Sandbox) -> None:

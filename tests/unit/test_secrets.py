@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from heed.errors import HeedError
-from heed.secrets import hand_out
+from heed.secrets import _READERS, hand_out
+
+ROOT = Path(__file__).parents[2]
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -53,12 +56,20 @@ def test_where_nothing_can_be_kept(tmp_path: Path) -> None:
 def test_each_service_gets_its_own_and_no_other(tmp_path: Path) -> None:
     hand_out(tmp_path)
     names = {path.name: {file.name for file in path.iterdir()} for path in tmp_path.iterdir()}
-    assert "HEED_DATABASE_URL" not in names["feedback"], "the public site knows no database"
+    assert names["feedback"] == {"HEED_SECRET_KEY", "HEED_API_KEY", "HEED_REDIS_URL", "HEED_DATABASE_URL"}
     assert names["sandbox"] == {"HEED_ZENDESK_WEBHOOK_SECRET"}
     for service in names.keys() - {"kept"}:
         for file in (tmp_path / service).iterdir():
             assert stat.S_IMODE(file.stat().st_mode) == 0o444
     assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o700
+
+
+def test_the_feedback_site_may_ask_postgres_and_does_not_wait_for_it() -> None:
+    compose, stack = (yaml.safe_load((ROOT / name).read_text()) for name in ("docker-compose.yml", "docker-stack.yml"))
+    for system in (compose, stack):
+        assert set(system["services"]["feedback"]["networks"]) == {"outside", "queue", "database"}
+    assert set(compose["services"]["feedback"]["depends_on"]) == {"redis"}
+    assert set(stack["services"]["feedback"]["secrets"]) == set(_READERS["feedback"])
 
 
 def test_what_belongs_together_agrees(tmp_path: Path) -> None:

@@ -139,6 +139,22 @@ def test_note_of_a_ticket_that_a_manager_asked_for() -> None:
     assert "because:\n- a manager asked for this ticket in the review queue\n" in note
 
 
+def test_what_its_customer_has_erased() -> None:
+    """As the row is then: the reasons stay, though the words and the address that they speak of are gone."""
+    erased = replace(ANSWER, comment="", contact_name=None, contact_email=None, reply=False, reading=None, erased=True)
+    made = text.request(erased, ANONYMOUS)
+    assert made.subject == "Unhappy customer (default)"
+    assert made.body == "The customer has erased what they wrote."
+    assert (made.requester_name, made.requester_email) == (ANONYMOUS.name, ANONYMOUS.email)
+    note = text.note(erased, None)
+    assert "- the customer asked to be contacted, and has erased the address since\n" in note
+    assert "Customer: has erased who they are\n" in note
+    assert text.erasure_marker(ANSWER.id) not in note, "else the note about the erasure would never be added"
+    later = text.erasure_note(ANSWER.id, datetime(2026, 2, 3, tzinfo=UTC))
+    assert later.startswith("The customer erased this answer in Heed on 3 February 2026. ")
+    assert text.marker(ANSWER.id) not in later
+
+
 def test_note_of_an_answer_that_0_1_0_stored() -> None:
     note = text.note(replace(ANSWER, scorer="vader-3.3.2/platt-1", policy="triage-1"), None)
     assert "Sentiment: negative (probability of negative 0.91, VADER compound −0.51)\nScored by: vader-3.3" in note

@@ -5,9 +5,10 @@ the survey; a fifth of the customers is never learned from, so that a model that
 by others.
 
 Left out are answers with an unhappy option or rating or the wish to be contacted: a yes may mean those, and taking just
-their noes would make the words of unhappy customers look harmless. So are texts that the scorer could not read: their
-words would be another language's. Managers and agents correct what they come across, which is no fair sample: it
-teaches what words mean, and neither the calibration nor the lines (see `worker.learning.suggest` for those).
+their noes would make the words of unhappy customers look harmless. So are texts that the scorer could not read (their
+words would be another language's), what came in a suspicious way, and what its customer has erased. Managers and agents
+correct what they come across, which is no fair sample: it teaches what words mean, and neither the calibration nor the
+lines (see `worker.learning.suggest` for those).
 """
 
 import json
@@ -29,9 +30,11 @@ NEEDS_PERSON, NEEDS_NOBODY = -1.3, 1.5
 KEPT_APART = 0  # the fold that is not learned from
 _PAGE = 2_000
 
-# Of a row of feedback: only its words can be why somebody is needed.
+# Of a row of feedback: only its words can be why somebody is needed, they are still there, and a person's.
 WORDS_ALONE = sa.and_(
     feedback.c.p_negative.is_not(None),
+    feedback.c.erased_at.is_(None),
+    feedback.c.flags == [],
     ~feedback.c.reasons.overlap([Reason.OPTION, Reason.RATING, Reason.CONTACT]),
 )
 

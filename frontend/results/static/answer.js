@@ -3,7 +3,7 @@
 import { byId, el, percent, say, time } from "./dom.js";
 import { inShort, marked, sentences, sums } from "./reading.js";
 import { giveVerdict } from "./verdict.js";
-import { DECISIONS, JUDGES, LABELS, REASONS, language, linesOf, ticketText, whyHere } from "./words.js";
+import { DECISIONS, JUDGES, LABELS, REASONS, language, linesOf, suspicion, ticketText, whyHere } from "./words.js";
 
 /** An option of the vote, by its key. */
 export function option(options, key) {
@@ -21,10 +21,17 @@ export function ticket(item) {
     : el("span", { class: failed ? "tag tag--alarm" : "soft" }, text);
 }
 
-const noWords = () => el("p", { class: "soft" }, "Answered without words.");
+const noWords = ({ erased_at: at }) =>
+  el("p", { class: "soft" }, ...(at ? ["Erased by the customer, ", when(at), "."] : ["Answered without words."]));
+
+const when = (at) => el("time", { datetime: at }, time(at));
 
 /** An answer's words, with what moved its rating marked in them. */
-export const wordsRead = (item) => (item.comment ? marked(item.comment, item.reading) : noWords());
+export const wordsRead = (item) => (item.comment ? marked(item.comment, item.reading) : noWords(item));
+
+/** What made an answer suspicious, as a mark with its reasons; nothing when it is not. */
+const suspicious = ({ flags }) =>
+  flags.length ? el("span", { class: "tag", title: suspicion(flags) }, "Suspicious") : null;
 
 /** The list's entry for an answer. */
 export function entry(item, options) {
@@ -38,14 +45,33 @@ export function entry(item, options) {
       item.vote && el("span", {}, option(options, item.vote)),
       item.rating && el("span", {}, `${item.rating} of 5`),
       item.comment && el("span", { class: item.label === "negative" ? "tag tag--alarm" : "tag" }, LABELS[item.label]),
+      suspicious(item),
     ),
-    item.comment ? el("p", { class: "words" }, item.comment) : noWords(),
+    item.comment ? el("p", { class: "words" }, item.comment) : noWords(item),
     el("p", { class: "row small" }, el("a", { href: `/feedback/${item.id}` }, "Details"), ticket(item)),
   );
 }
 
 // Each in a direction of its own, so that no name can turn the address round.
 const from = ({ name, email }) => [name && el("bdi", {}, name), name && email && ", ", email && el("bdi", {}, email)];
+
+/** Where an answer came from. Anybody may have written it, so only an address of the web becomes a link. */
+function origin({ context }) {
+  if (!context) return [];
+  const { url, app, ref, language: shown } = context;
+  const link = () => el("a", { href: url, rel: "noreferrer noopener nofollow", dir: "ltr" }, url);
+  return [
+    ...(url ? [["Page", /^https?:\/\//i.test(url) ? link() : el("bdi", {}, url)]] : []),
+    ...(app ? [["App", el("bdi", {}, app)]] : []),
+    ...(ref ? [["Reference", el("bdi", {}, ref)]] : []),
+    ...(shown ? [["Form in", language(shown)]] : []),
+  ];
+}
+
+function sender({ contact, customer, erased_at: erased }) {
+  if (erased) return "erased by the customer";
+  return contact ? from(contact) : customer ? "no contact given" : "anonymous";
+}
 
 function verdicts(item, judge) {
   const choice = (needsPerson, text) => {
@@ -76,19 +102,23 @@ function verdicts(item, judge) {
 function whole(item, options) {
   const { contact, reading } = item;
   const reasons = item.reasons.map((reason) => REASONS[reason] ?? reason).join("; ");
+  const none = item.flags.length ? "it came in a suspicious way" : "nothing asks for a ticket";
   const topics = reading?.topics ?? [];
   const facts = [
     ["Received", time(item.received_at)],
     ["Vote", item.vote ? option(options, item.vote) : "none"],
     ["Rating", item.rating ? `${item.rating} of 5` : "none"],
-    ["From", contact ? from(contact) : "anonymous"],
-    ["Reply", contact?.reply ? "asked for" : "not asked for"],
+    ["From", sender(item)],
+    ...(item.customer ? [["Customer", el("bdi", {}, item.customer)]] : []),
+    ...(item.erased_at ? [] : [["Reply", contact?.reply ? "asked for" : "not asked for"]]),
     ["Sent by", item.source === "form" ? "the form" : "the API"],
+    ...origin(item),
+    ...(item.flags.length ? [["Suspicious", suspicion(item.flags)]] : []),
   ];
   const decision = [
     ["Decision", item.decision ? DECISIONS[item.decision] : "made by an earlier version"],
     ["Selected", item.selected ? "yes" : "no"],
-    ["Because", reasons || "nothing asks for a ticket"],
+    ["Because", reasons || none],
     ...(item.queued ? [["In review", whyHere(item).join("; ") || "waits for a verdict"]] : []),
     ["Priority", item.priority ?? "none"],
     ...(topics.length ? [["Speaks of", topics.join(", ")]] : []),

@@ -111,11 +111,12 @@ function card(item, options, actions) {
 function judged(item, said) {
   const letters = Array.from(item.comment);
   const begin = letters.length > 60 ? `${letters.slice(0, 60).join("")} …` : item.comment;
+  const none = item.erased_at ? "erased by the customer" : "without words";
   return el(
     "li",
     { class: "row small" },
     el("strong", {}, said),
-    el("bdi", { class: "soft judged__words" }, begin || "without words"),
+    el("bdi", { class: "soft judged__words" }, begin || none),
     el("a", { href: `/feedback/${item.id}` }, "Details"),
   );
 }

@@ -19,6 +19,13 @@ export const REASONS = {
   review: "somebody said that it needs a person",
 };
 
+export const FLAGS = {
+  honeypot: "filled in a hidden field",
+  fast: "sent faster than a person can",
+  unseen: "sent without the form having been shown",
+  burst: "one of a burst",
+};
+
 export const DECISIONS = {
   ticket: "Ticket: it needs a person",
   review: "Review: perhaps, a manager says",
@@ -57,10 +64,14 @@ export function language(code) {
 
 const likely = (chance) => `${Math.round(chance * 100)} % likely`;
 
+/** What made an answer suspicious, in words; nothing when it is not. */
+export const suspicion = (flags) => flags.map((flag) => FLAGS[flag] ?? flag).join(", ");
+
 /** Why an answer waits in the review queue, in a few words each. */
-export function whyHere({ decision, label, comment, p_negative: chance, sampled, reading }) {
+export function whyHere({ decision, label, comment, p_negative: chance, sampled, reading, flags }) {
   const tongue = reading?.language ? ` (language: ${language(reading.language)}?)` : "";
   return [
+    flags.length > 0 && `Suspicious: ${suspicion(flags)}`,
     decision === "review" && chance !== null && `Perhaps unhappy: ${likely(chance)}`,
     label === "unknown" && comment && `The words could not be read${tongue}`,
     sampled && "Spot check: drawn by lot, whatever was decided",

@@ -21,12 +21,18 @@ def upgrade() -> None:
         "erasures",
         sa.Column("feedback_id", sa.UUID(), nullable=False),
         sa.Column("asked_at", sa.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("due_at", sa.TIMESTAMP(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("done_at", sa.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("desk_told_at", sa.TIMESTAMP(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("feedback_id", name=op.f("pk_erasures")),
     )
-    op.create_index("ix_erasures_open", "erasures", ["feedback_id"], postgresql_where=sa.text("done_at IS NULL"))
-    op.create_index("ix_erasures_untold", "erasures", ["feedback_id"], postgresql_where=sa.text("desk_told_at IS NULL"))
+    op.create_index("ix_erasures_open", "erasures", ["due_at"], postgresql_where=sa.text("done_at IS NULL"))
+    op.create_index(
+        "ix_erasures_untold",
+        "erasures",
+        ["feedback_id"],
+        postgresql_where=sa.text("done_at IS NOT NULL AND desk_told_at IS NULL"),
+    )
 
 
 def downgrade() -> None:
