@@ -37,6 +37,7 @@ def _problem(description: str) -> dict[str, Any]:
 OPERATION: dict[str, Any] = {
     "summary": "Hand in one submission",
     "operationId": "submit_feedback",
+    "description": "Pages of the survey's `origins` may call it from scripts (CORS, without cookies).",
     "parameters": [
         {"name": "slug", "in": "path", "required": True, "schema": {"type": "string"}, "example": "default"},
         {

@@ -1,4 +1,4 @@
-"""Whatever fits or breaks the feedback site's OpenAPI document, the answer is never a server error and always as told."""
+"""Whatever fits or breaks the feedback site's OpenAPI document, the answer is no server error and always as told."""
 
 from collections.abc import Callable
 from typing import Any
