@@ -133,12 +133,15 @@ class Pages:
             return self._unknown(visit)
         if (shut := self._shut(visit, survey)) is not None:
             return shut
+        # A client that comes with its token can be told from another; so it gets one before it answers: as a cookie,
+        # and in the form itself where it is embedded, since no cookie of ours may be kept there.
+        tokens, token = self._desk.tokens, request.cookies.get(COOKIE, "")
+        known = tokens.read_client(token) is not None
+        token = token if known else tokens.client_token(tokens.new_client())
         given = {name: request.query_params.get(name, "") for name in ("vote", "ref")}
-        response = self._show(visit, survey, given)
-        # A client that comes with its token can be told from another; so it gets one before it answers.
-        tokens = self._desk.tokens
-        if tokens.read_client(request.cookies.get(COOKIE, "")) is None:
-            response.headers.append("Set-Cookie", keep(request, tokens.client_token(tokens.new_client()))["Set-Cookie"])
+        response = self._show(visit, survey, {**given, "client": token} if visit.embed else given)
+        if not known:
+            response.headers.append("Set-Cookie", keep(request, token)["Set-Cookie"])
         return response
 
     async def submit(self, request: Request) -> Response:
@@ -177,7 +180,7 @@ class Pages:
             return self._refused(visit, slug, given, problem, await self._desk.surveys.get(slug))
         receipt = f"/r/{self._desk.tokens.receipt_token(taken.id)}"
         # A page elsewhere that embeds the form keeps the token, since there no cookie reaches us; nor does a fragment.
-        to = visit.address(receipt, f"#client={taken.client_token}" if visit.embed and not submission.user else "")
+        to = visit.address(receipt, f"#client={'' if submission.user else taken.client_token}" if visit.embed else "")
         headers = cookie(request, taken)
         if request.headers.get("accept", "").startswith("application/json"):  # the page's own script
             return JSONResponse({"location": to}, 200, headers)
