@@ -23,8 +23,9 @@ from api.feedback.submit import Desk
 from api.feedback.surveys import Surveys
 from heed.contracts import DEFAULT_SURVEY, Survey
 from heed.contracts.text import CONTEXT_MAX
+from heed.errors import Later
 from heed.web.guards import csp
-from heed.web.problems import Problem
+from heed.web.problems import Problem, as_problem
 from heed.web.static import FRONTEND, Static
 
 WIDGET = FRONTEND / "widget"
@@ -106,7 +107,11 @@ class Cors:
             return
         asked = dict(scope["headers"])
         origin = asked.get(b"origin", b"").decode("latin-1")
-        survey = await self._surveys.get(match[1]) if origin else None
+        try:
+            survey = await self._surveys.get(match[1]) if origin else None
+        except Later as error:
+            await as_problem(error).response()(scope, receive, send)
+            return
         allowed = _allowing(origin) if survey is not None and origin in survey.origins else {}
 
         async def with_headers(message: Message) -> None:

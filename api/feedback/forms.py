@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from api.feedback.languages import Language
 from api.feedback.tokens import Tokens
-from heed.contracts import Flag, Submission
+from heed.contracts import Flag, Submission, Survey
 from heed.contracts.text import COMMENT_MAX, CONTEXT_MAX, NAME_MAX, URL_MAX
 from heed.web.problems import field_errors
 
@@ -70,27 +70,28 @@ def suspicions(given: Given, tokens: Tokens, least_seconds: float) -> list[Flag]
     return flags
 
 
-def wrongs_of(error: ValidationError, language: Language) -> Wrong:
+def wrongs_of(error: ValidationError, survey: Survey, language: Language) -> Wrong:
     """What is wrong, each as the field to go to and a sentence."""
     found = field_errors(error.errors(include_input=False, include_url=False, include_context=False))
-    return sentences(found, language)
+    return sentences(found, survey, language)
 
 
-def sentences(found: Sequence[Mapping[str, Any]], language: Language) -> Wrong:
-    """The API's field errors as the form says them, each once."""
-    wrongs: Wrong = []
+def sentences(found: Sequence[Mapping[str, Any]], survey: Survey, language: Language) -> Wrong:
+    """The API's field errors as the form says them, one for each field."""
+    wrongs: dict[str, dict[str, str]] = {}
     for error in found:
-        wrong = _sentence(error["field"], error["message"], language)
-        if wrong not in wrongs:
-            wrongs.append(wrong)
-    return wrongs
+        wrong = _sentence(error["field"], error["message"], survey, language)
+        wrongs.setdefault(wrong["field"], wrong)
+    return list(wrongs.values())
 
 
-def _sentence(field: str, message: str, language: Language) -> dict[str, str]:
+def _sentence(field: str, message: str, survey: Survey, language: Language) -> dict[str, str]:
     says = language.says
     match field:
-        case "":
+        case "" if survey.rating:
             return {"field": "vote", "message": says("Choose an option, give a rating or write a comment.")}
+        case "":
+            return {"field": "vote", "message": says("Choose an option or write a comment.")}
         case "vote":
             return {"field": "vote", "message": says("Choose one of the options.")}
         case "rating":

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from pydantic import ValidationError
@@ -74,8 +75,10 @@ def add(app: Starlette, desk: Desk, receipts: Receipts, settings: Settings) -> N
 class Visit:
     """One request: its language, the survey whose page embeds it if one does, and what is carried to the next page."""
 
-    def __init__(self, request: Request, embed: Survey | None) -> None:
-        self.request, self.embed = request, embed
+    def __init__(self, request: Request, slug: str | None, embed: Survey | None) -> None:
+        self.request, self.slug, self.embed = request, slug, embed
+        # Never the beginning of another site's address.
+        self.path = "/" + quote(request.scope["path"].lstrip("/\\"))
         self.language = language_of(request)
         chose = chosen(request)
         self.carried = {"embed": embed.slug} if embed else {}
@@ -87,7 +90,7 @@ class Visit:
         """The template in the visitor's language."""
         environment = self.language.templates
         html = environment.get_template(template).render(
-            path=self.request.scope["path"], carried=self.carried, embed=self.embed, **values
+            path=self.path, slug=self.slug, carried=self.carried, embed=self.embed, **values
         )
         response = HTMLResponse(html, status, {"Cache-Control": "no-store", "Content-Language": self.language.code})
         response.headers.update(framing(self.embed) if self.embed else {})
@@ -129,8 +132,8 @@ class Pages:
         visit = await self._visit(request, slug)
         try:
             survey = await self._desk.survey(slug)
-        except Problem:
-            return self._unknown(visit)
+        except Problem as problem:
+            return self._refused(visit, {}, problem, None)
         if (shut := self._shut(visit, survey)) is not None:
             return shut
         # A client that comes with its token can be told from another; so it gets one before it answers: as a cookie,
@@ -148,14 +151,18 @@ class Pages:
         """Take the form, or show it again with what is wrong."""
         slug = request.path_params["slug"]
         visit = await self._visit(request, slug)
-        given: Given = {}
+        given = await given_by(request)
+        survey = None
         try:
             survey = await self._desk.survey(slug)
-            given = await given_by(request)
+            if "again" in given:  # in another language
+                return self._show(visit, survey, given)
+            if request.headers.get("sec-fetch-site") == "cross-site":
+                return self._ask(visit, survey, given)
             try:
                 submission = submission_of(given, visit.language)
             except ValidationError as error:
-                return self._show(visit, survey, given, wrongs_of(error, visit.language), status=422)
+                return self._show(visit, survey, given, wrongs_of(error, survey, visit.language), status=422)
             token = given.get("client") or request.cookies.get(COOKIE, "")
             taken = await self._desk.take(
                 request,
@@ -173,11 +180,12 @@ class Pages:
                 _("The first answer counts, so this one was not recorded."),
                 state="already",
                 at=received_at(error.id),
+                words=given.get("comment", ""),
                 at_is=visit.language.says("Received:"),
                 link=visit.link(f"/r/{self._desk.tokens.receipt_token(error.id)}", _("See what becomes of it")),
             )
         except Problem as problem:
-            return self._refused(visit, slug, given, problem, await self._desk.surveys.get(slug))
+            return self._refused(visit, given, problem, survey)
         receipt = f"/r/{self._desk.tokens.receipt_token(taken.id)}"
         # A page elsewhere that embeds the form keeps the token, since there no cookie reaches us; nor does a fragment.
         to = visit.address(receipt, f"#client={'' if submission.user else taken.client_token}" if visit.embed else "")
@@ -237,7 +245,11 @@ class Pages:
     async def _visit(self, request: Request, slug: str | None = None) -> Visit:
         """The survey that is embedded is the one in the path, or on other pages the one that they are asked with."""
         asked = request.query_params.get("embed")
-        return Visit(request, await self._desk.surveys.get(slug or asked) if asked else None)
+        try:
+            embed = await self._desk.surveys.get(slug or asked) if asked else None
+        except Later:  # nobody may frame what may be nobody's
+            embed = None
+        return Visit(request, slug, embed)
 
     def _show(
         self,
@@ -268,15 +280,23 @@ class Pages:
             email_max=EMAIL_MAX,
         )
 
-    def _refused(self, visit: Visit, slug: str, given: Given, problem: Problem, survey: Survey | None) -> Response:
+    def _refused(self, visit: Visit, given: Given, problem: Problem, survey: Survey | None) -> Response:
         """The page for what stood in the way; what was written stays in it."""
         says = visit.language.says
+        words = given.get("comment", "")
+        if survey is None and problem.status == 404:
+            text = _("Its link may be incomplete, or the survey is gone.")
+            link = visit.link("/", _("Go to our main form"))
+            return visit.message(404, _("We cannot find this survey"), text, words=words, link=link)
         if survey is None:
-            return self._unknown(visit)
+            text = _("It cannot be looked up. Please load this page again in a moment.")
+            return visit.message(
+                problem.status, _("We cannot show this survey just now"), text, problem.headers, words=words
+            )
         match problem.status:
             case 422:
                 found = problem.extensions.get("errors") or [{"field": "-", "message": ""}]
-                return self._show(visit, survey, given, sentences(found, visit.language), status=422)
+                return self._show(visit, survey, given, sentences(found, survey, visit.language), status=422)
             case 429:
                 seconds = int((problem.headers or {}).get("Retry-After", "60"))
                 text = visit.language.counts(
@@ -288,7 +308,14 @@ class Pages:
                 title = says(_("We could not take your answer just now"))
                 notice = Notice(title, says(_("What you wrote is still here. Please send it again in a moment.")))
                 return self._show(visit, survey, given, notice=notice, status=503, headers=problem.headers)
-        return self._shut(visit, survey, given.get("comment", "")) or self._failed(visit, problem)
+        return self._shut(visit, survey, words) or self._failed(visit, problem)
+
+    def _ask(self, visit: Visit, survey: Survey, given: Given) -> Response:
+        """Another site's page filled the form in: it is not sent before the visitor has seen it, and as a new one."""
+        says = visit.language.says
+        text = says("This came from another site. Send it if it is what you want to say.")
+        kept = {name: given[name] for name in ("vote", "rating", "comment") if name in given}
+        return self._show(visit, survey, kept, notice=Notice(says("Please look at it once more"), text), status=403)
 
     def _failed(self, visit: Visit, problem: Problem) -> Response:
         text = _("Please go back and try it again.")
@@ -313,10 +340,6 @@ class Pages:
                     words=words,
                 )
         return None
-
-    def _unknown(self, visit: Visit) -> Response:
-        text = _("Its link may be incomplete, or the survey is gone.")
-        return visit.message(404, _("We cannot find this survey"), text, link=visit.link("/", _("Go to our main form")))
 
     def _no_receipt(self, visit: Visit) -> Response:
         text = _("Its address is not complete. Please copy the whole link.")

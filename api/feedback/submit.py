@@ -57,8 +57,11 @@ class Desk:
         self.tokens = tokens
 
     async def survey(self, slug: str) -> Survey:
-        """The survey, or a 404."""
-        survey = await self.surveys.get(slug)
+        """The survey, or a 404; a 503 while it cannot be known whether there is one."""
+        try:
+            survey = await self.surveys.get(slug)
+        except Later as error:
+            raise _unavailable(error) from error
         if survey is None:
             raise Problem(404, "There is no survey of this name.", kind="unknown-survey")
         return survey

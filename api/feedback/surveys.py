@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from heed.contracts import DEFAULT_SURVEY, Survey
 from heed.contracts.text import Slug
+from heed.errors import Later
 from heed.stream.keys import SURVEYS
 
 FRESH_SECONDS = 3.0
@@ -27,7 +28,8 @@ class Surveys:
         self._looks: dict[str, asyncio.Task[None]] = {}
 
     async def get(self, slug: str) -> Survey | None:
-        """The survey, or None when there is none of that name. While Redis is away, what was last known."""
+        """The survey, or None when there is none of that name. While Redis is away, what was last known; raises Later
+        for a survey that was never known: to say that there is none could cost an answer."""
         if time.monotonic() >= self._fresh_until.get(slug, 0.0):
             if slug not in self._known and not _is_slug(slug):
                 return None
@@ -37,7 +39,11 @@ class Surveys:
                 look.add_done_callback(lambda _: self._looks.pop(slug, None))
             if slug not in self._known:
                 await asyncio.wait([look], timeout=FIRST_SECONDS)
-        return self._known[slug] if slug in self._known else _built_in(slug)
+        if slug in self._known:
+            return self._known[slug]
+        if (standing := _built_in(slug)) is not None:
+            return standing
+        raise Later("the survey cannot be looked up now", retry_after=2)
 
     async def _look(self, slug: str) -> None:
         try:

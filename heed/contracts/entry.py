@@ -5,6 +5,7 @@ version that was ever written; a version that it does not know is quarantined, n
 is what admission itself found suspicious.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -18,6 +19,7 @@ from heed.contracts.text import Comment, OptionKey, Slug
 from heed.errors import Invalid
 
 VERSION = 1
+_FLAG = re.compile(rb"[a-z-]{1,32}")
 
 
 class Flag(StrEnum):
@@ -64,4 +66,8 @@ def parse_entry(fields: Mapping[bytes, bytes]) -> StreamEntry:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'entry'}: {e['msg']}" for e in error.errors())
         raise Invalid(f"stream entry does not fit version 1: {problems}") from None
     flag = fields.get(b"flag")
-    return entry if flag is None else entry.model_copy(update={"flags": (*entry.flags, flag.decode())})
+    if flag is None:
+        return entry
+    if not _FLAG.fullmatch(flag):
+        raise Invalid("stream entry with a flag that is none")
+    return entry.model_copy(update={"flags": (*entry.flags, flag.decode())})

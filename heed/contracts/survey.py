@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from heed.contracts.text import LanguageCode, OptionKey, Slug
+
+ORIGINS_MOST = 3_000  # characters; they go into a header, and proxies allow some 4,000 to 8,000 for all
 
 
 def _origin(value: str) -> str:
@@ -19,11 +21,17 @@ def _origin(value: str) -> str:
     except ValueError:
         port = -1
     own = {"https": 443, "http": 80}.get(parts.scheme)
-    host = parts.hostname or ""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     beyond = parts.path.removesuffix("/") or parts.query or parts.fragment or parts.username
     if not own or not _HOST.fullmatch(host) or port == -1 or beyond:
         raise ValueError("an origin is a scheme and a host, such as https://shop.example")
     return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, own) else "")
+
+
+def _fit_a_header(origins: tuple[str, ...]) -> tuple[str, ...]:
+    if sum(len(origin) + 1 for origin in origins) > ORIGINS_MOST:
+        raise ValueError(f"together the origins must not be longer than {ORIGINS_MOST} characters")
+    return origins
 
 
 # Nothing that could end a source in a Content-Security-Policy and begin another.
@@ -42,6 +50,17 @@ class Option(BaseModel):
     label: Label
     face: Annotated[str, Field(max_length=8)] = ""
     unhappy: bool = False
+
+
+def _utc(value: datetime) -> datetime:
+    """The same moment in UTC, which every reader can then show."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("this time is too far away") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
 class Texts(BaseModel):
@@ -74,9 +93,9 @@ class Survey(BaseModel):
     review_threshold: Annotated[float, Field(gt=0, le=1)] | None = None
     language: LanguageCode = "en"
     texts: Mapping[LanguageCode, Texts] = {}
-    origins: Annotated[tuple[Origin, ...], Field(max_length=50)] = ()
-    opens_at: AwareDatetime | None = None
-    closes_at: AwareDatetime | None = None
+    origins: Annotated[tuple[Origin, ...], Field(max_length=50), AfterValidator(_fit_a_header)] = ()
+    opens_at: Moment | None = None
+    closes_at: Moment | None = None
     burst: Annotated[int, Field(ge=1)] | None = None
 
     def written(self) -> dict[str, Any]:

@@ -376,7 +376,7 @@ def test_answered_before_though_what_came_back_got_lost(
     page.get_by_role("button", name="Give feedback").click()
     told(page, "heed:ready")
     answer(form_of(page))
-    expect(form_of(page).get_by_text("We cannot be reached just now")).to_be_visible()
+    expect(form_of(page).get_by_text("Please keep this page open")).to_be_visible()
     [entry] = accepted()
     again = page.context.new_page()
     page.close()

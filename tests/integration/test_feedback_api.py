@@ -204,6 +204,14 @@ def test_without_redis_503_and_the_form_still_shows(settings: Settings, serve: C
         assert http.get("/").status_code == 200
         assert http.get("/healthz").status_code == 200
         assert http.get("/readyz").status_code == 503
+        # Whether there is a survey of that name cannot be known: to deny it could cost an answer.
+        answer = http.post(URL.replace("default", "shop"), json={"vote": "good"})
+        assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+        assert http.get("/s/shop").status_code == 503
+        kept = http.post("/s/shop", data={"vote": "good", "comment": "<i>words</i>"})
+        assert (kept.status_code, "&lt;i&gt;words&lt;/i&gt;" in kept.text) == (503, True)
+        preflight = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+        assert http.options(URL.replace("default", "shop"), headers=preflight).status_code == 503
 
 
 def test_with_redis_hanging_the_form_shows_and_an_answer_is_not_kept_waiting(

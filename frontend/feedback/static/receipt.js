@@ -33,9 +33,12 @@ async function look() {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const [now, then] = [document.getElementById("progress"), page.getElementById("progress")];
     localise(then);
-    lines("live", then);
-    if (now.innerHTML !== then.innerHTML) now.innerHTML = then.innerHTML; // both are the server's own markup
-    now.dataset.settled = then.dataset.settled;
+    lines("live");
+    if (now.innerHTML !== then.innerHTML) {
+      now.replaceWith(document.adoptNode(then));
+      const done = then.querySelectorAll(".step--done .step__title");
+      document.getElementById("news").textContent = done[done.length - 1].textContent; // the news alone is announced
+    }
   } catch {
     lines("lost");
   }
@@ -43,6 +46,6 @@ async function look() {
 }
 
 /** Show one of the lines below the steps. */
-function lines(which, part = document) {
-  for (const name of ["live", "lost"]) part.querySelector(`[data-${name}]`).hidden = name !== which;
+function lines(which) {
+  for (const name of ["live", "lost"]) document.querySelector(`[data-${name}]`).hidden = name !== which;
 }
