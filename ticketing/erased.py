@@ -19,8 +19,6 @@ _LOCK = 0x45726173  # "Eras"
 def tell(engine: sa.Engine, desk: Desk) -> bool:
     """Tell of one erasure; whether there may be more. False, too, while another process tells."""
     with begin(engine) as connection:
-        erasures.forget_untold(connection)
-    with begin(engine) as connection:
         if not connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))).scalar_one():
             return False
         wish = erasures.untold(connection)

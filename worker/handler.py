@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from heed import tracing
 from heed.contracts import QuarantineKind, QuarantineReason, StreamEntry, Survey, parse_entry, received_at
 from heed.db import engine as db
-from heed.db import quarantine
+from heed.db import payload, quarantine
 from heed.errors import Invalid, Later
 from heed.stream.queue import Delivery
 from heed.telemetry import PROCESSED, STORED_DELAY, log, log_ids
@@ -138,7 +138,7 @@ class Handler:
         tried = []
         with db.begin(self._engine) as connection:
             for row in quarantine.claim_replays(connection, limit=100):
-                again = self.assess([Delivery.replayed(row.source, quarantine.as_fields(row.payload))])
+                again = self.assess([Delivery.replayed(row.source, payload.as_fields(row.payload))])
                 items = [
                     *again.unfit,
                     *(_item_of(origin, QuarantineReason.FAILED, _say(e)) for origin, e in again.failed),
@@ -230,12 +230,13 @@ def _tell(batch: Batch, written: _Written) -> None:
 
 
 def _item(source: str, fields: dict[bytes, bytes], reason: QuarantineReason, detail: str) -> quarantine.Item:
-    return quarantine.Item(QuarantineKind.SUBMISSION, source, reason, detail, quarantine.as_text(fields))
+    text = payload.as_text(fields)
+    return quarantine.Item(QuarantineKind.SUBMISSION, source, reason, detail, text, payload.submission_of(text))
 
 
 def _item_of(origin: _Origin, reason: QuarantineReason, detail: str) -> quarantine.Item:
-    payload = quarantine.as_text(origin.fields)
-    return quarantine.Item(QuarantineKind.SUBMISSION, origin.source, reason, detail, payload, origin.entry.id)
+    text = payload.as_text(origin.fields)
+    return quarantine.Item(QuarantineKind.SUBMISSION, origin.source, reason, detail, text, origin.entry.id)
 
 
 def _failure(origin: _Origin, error: Exception) -> quarantine.Item:

@@ -2,16 +2,18 @@
 
 Guarantees: after a wish no row holds the customer's words or names them, and all counts stay: numbers, label, decision
 and ids are kept; a wish may come before its submission, which is erased as soon as it is stored or quarantined; done
-twice is done once; nothing here waits for a lock, so it is part of no deadlock: what somebody holds is done next time.
+twice is done once; a row that Postgres refuses to change keeps no other wish waiting. Carrying out and looking again
+wait for no lock, so they are part of no deadlock: what somebody holds is done next time.
 
-A submission's words can be in its row of feedback and in rows of the quarantine; a wish is done when all that there are
-hold none. Whoever writes one afterwards (a replay, say) calls `again` in that transaction, and the wish is open once
-more. So the wish for something in quarantine is done at once; should it be stored after all, that is without words, and
-the answer is marked as erased right after.
+A submission's words can be in its row of feedback, in rows of the quarantine, and in what the desk said when it refused
+the ticket; a wish is done when all that there are hold none. Whoever writes one (a replay, say) calls `again` in that
+transaction, and a wish that was done is open once more. So the wish for something in quarantine is done at once; should
+it be stored after all, that is without words, and the answer is marked as erased right after. A wish that came and was
+done while such a transaction was under way is seen by neither: that is what `look_again` is for.
 """
 
-import json
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,17 +21,22 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from heed.contracts import TERMINAL, QuarantineKind, QuarantineReason, TicketState
+from heed.db import payload
+from heed.db.engine import RETRYABLE
 from heed.db.notify import changed
 from heed.db.tables import erasures, feedback, former_scores, quarantine, tickets
+from heed.telemetry import log
 
 SOONEST_SECONDS, LATEST_SECONDS = 0.5, 3600.0
 BY_CUSTOMER = "erased by the customer"
-# Of an entry: what says neither what the customer wrote nor who it was.
-_KEPT = ("v", "id", "survey", "client", "source", "vote", "rating", "flags")
 # Of their rows in quarantine the detail repeats none of the words.
 _WORDLESS = (QuarantineReason.DUPLICATE, QuarantineReason.UNKNOWN_SURVEY, QuarantineReason.CRASHED)
 
-_AGAIN = sa.text("UPDATE erasures SET due_at = now(), done_at = NULL WHERE feedback_id = ANY(CAST(:ids AS uuid[]))")
+# What comes now may reach the desk, too; a note that is there already is not written a second time.
+_AGAIN = sa.text("""
+    UPDATE erasures SET due_at = now(), done_at = NULL, desk_told_at = NULL
+    WHERE feedback_id = ANY(CAST(:ids AS uuid[]))
+""")
 
 
 def again(connection: sa.Connection, ids: Collection[UUID | str]) -> None:
@@ -57,7 +64,7 @@ def carry_out(connection: sa.Connection, limit: int) -> list[UUID]:
         return []
     answers, busy = _hold(
         connection,
-        sa.select(feedback.c.id.label("key"), feedback.c.id.label("submission"), feedback.c.survey)
+        sa.select(feedback.c.id.label("key"), feedback.c.id.label("submission"), feedback.c.survey, feedback.c.selected)
         .where(feedback.c.id.in_(wishes))
         .order_by(feedback.c.id),
     )
@@ -68,13 +75,24 @@ def carry_out(connection: sa.Connection, limit: int) -> list[UUID]:
         .where(quarantine.c.feedback_id.in_(wishes), quarantine.c.kind == QuarantineKind.SUBMISSION)
         .order_by(quarantine.c.id),
     )
-    done = {row.submission for row in (*answers, *aside)} - busy - busy_aside
-    _erase_answers(connection, done)
+    columns = (tickets.c.feedback_id.label("key"), tickets.c.feedback_id.label("submission"))
+    ledger, busy_ledger = _hold(
+        connection,
+        sa.select(*columns, tickets.c.state, tickets.c.desk_id)
+        .where(tickets.c.feedback_id.in_(wishes))
+        .order_by(tickets.c.feedback_id),
+    )
+    free = {row.submission for row in (*answers, *aside)} - busy - busy_aside - busy_ledger
+    rows = defaultdict(list)
     for row in aside:
-        if row.submission in done:
-            _erase_aside(connection, row)
+        rows[row.submission].append(row)
+    done = _erase(connection, sorted(free), rows)
     for survey in {row.survey for row in answers if row.submission in done}:
         changed(connection, survey)
+    # Of the others the desk need not be told: a ticket that is opened later has no words.
+    refused = {row.submission for row in ledger if row.state == TicketState.FAILED and row.desk_id is None}
+    with_ticket = {row.submission for row in answers if row.selected} - refused
+    nobody_to_tell = erasures.c.feedback_id.in_(set(done) - with_ticket)
     age = sa.func.extract("epoch", sa.func.now() - erasures.c.asked_at)
     pause = sa.func.least(sa.func.greatest(age / 4, SOONEST_SECONDS), LATEST_SECONDS)
     connection.execute(
@@ -83,17 +101,63 @@ def carry_out(connection: sa.Connection, limit: int) -> list[UUID]:
         .values(
             done_at=sa.case((erasures.c.feedback_id.in_(done), sa.func.now())),
             due_at=_after(pause),
+            desk_told_at=sa.func.coalesce(erasures.c.desk_told_at, sa.case((nobody_to_tell, sa.func.now()))),
         )
     )
-    return sorted(done)
+    return done
+
+
+def look_again(connection: sa.Connection, seconds: float) -> list[UUID]:
+    """Open the wishes again that were done in the last `seconds` and of which there are words after all; those."""
+    lately = erasures.c.done_at > _after(-seconds)
+    stored = connection.execute(
+        sa.select(feedback.c.id)
+        .join(erasures, erasures.c.feedback_id == feedback.c.id)
+        .where(lately, feedback.c.erased_at.is_(None))
+    ).scalars()
+    aside = connection.execute(
+        sa.select(quarantine.c.feedback_id, quarantine.c.payload)
+        .join(erasures, erasures.c.feedback_id == quarantine.c.feedback_id)
+        .where(lately, quarantine.c.kind == QuarantineKind.SUBMISSION)
+    )
+    left = {*stored, *(row.feedback_id for row in aside if row.payload != payload.without_words(row.payload))}
+    if not left:
+        return []
+    free = sa.select(erasures.c.feedback_id).where(erasures.c.feedback_id.in_(left)).with_for_update(skip_locked=True)
+    found = sorted(connection.execute(free).scalars())
+    again(connection, found)
+    return found
 
 
 def _hold(connection: sa.Connection, query: sa.Select[Any]) -> tuple[Sequence[Any], set[UUID]]:
     """The rows that could be locked, and the submissions of those that somebody else holds."""
     there = connection.execute(query).all()
+    # Not against rows that refer to it: ticketing may begin a ticket meanwhile.
     held = connection.execute(query.with_for_update(key_share=True, skip_locked=True)).all()
     keys = {row.key for row in held}
     return held, {row.submission for row in there if row.key not in keys}
+
+
+def _erase(connection: sa.Connection, ids: Sequence[UUID], aside: Mapping[UUID, Sequence[Any]]) -> list[UUID]:
+    """Those of `ids` that are erased; all, unless Postgres refuses something: then it is halved until that stands
+    alone."""
+    if not ids:
+        return []
+    try:
+        with connection.begin_nested():
+            _erase_answers(connection, ids)
+            for each in ids:
+                for row in aside[each]:
+                    _erase_aside(connection, row)
+    except RETRYABLE:
+        raise
+    except Exception as error:  # noqa: BLE001 - it waits, and the others go on
+        if len(ids) == 1:
+            log.error("not-erased", id=str(ids[0]), reason=type(error).__name__)
+            return []
+        middle = len(ids) // 2
+        return _erase(connection, ids[:middle], aside) + _erase(connection, ids[middle:], aside)
+    return list(ids)
 
 
 def _erase_answers(connection: sa.Connection, ids: Collection[UUID]) -> None:
@@ -113,6 +177,11 @@ def _erase_answers(connection: sa.Connection, ids: Collection[UUID]) -> None:
     )
     # Rescoring adds rows here, and holds the answer meanwhile.
     connection.execute(sa.update(former_scores).where(former_scores.c.feedback_id.in_(ids)).values(reading=sa.null()))
+    connection.execute(
+        sa.update(tickets)
+        .where(tickets.c.feedback_id.in_(ids), tickets.c.last_error.is_not(None))
+        .values(last_error=BY_CUSTOMER)
+    )
 
 
 def _erase_aside(connection: sa.Connection, row: Any) -> None:
@@ -120,37 +189,8 @@ def _erase_aside(connection: sa.Connection, row: Any) -> None:
     connection.execute(
         sa.update(quarantine)
         .where(quarantine.c.id == row.key)
-        .values(payload=without_words(row.payload), detail=detail)
+        .values(payload=payload.without_words(row.payload), detail=detail)
     )
-
-
-def without_words(payload: str) -> str:
-    """A quarantined entry that can still be replayed and holds no words; nothing of one that cannot be read."""
-    try:
-        entry = json.loads(payload)
-    except ValueError:
-        return ""
-    return json.dumps({name: entry[name] for name in _KEPT if name in entry}) if isinstance(entry, dict) else ""
-
-
-def forget_untold(connection: sa.Connection) -> None:
-    """Done wishes of which the desk need not be told: it has no ticket, and one that is opened later has no words.
-
-    What the desk said when it refused a ticket may repeat some of them; it goes, too.
-    """
-    open_ = sa.and_(erasures.c.done_at.is_not(None), erasures.c.desk_told_at.is_(None))
-    refused = sa.and_(tickets.c.state == TicketState.FAILED, tickets.c.desk_id.is_(None))
-    connection.execute(
-        sa.update(tickets)
-        .where(tickets.c.feedback_id == erasures.c.feedback_id, open_, refused)
-        .values(last_error=BY_CUSTOMER)
-    )
-    expected = (
-        sa.exists()
-        .where(feedback.c.id == erasures.c.feedback_id, feedback.c.selected)
-        .where(~sa.exists().where(tickets.c.feedback_id == feedback.c.id, refused))
-    )
-    connection.execute(sa.update(erasures).where(open_, ~expected).values(desk_told_at=sa.func.now()))
 
 
 def untold(connection: sa.Connection) -> tuple[UUID, datetime] | None:

@@ -2,7 +2,8 @@
 
 Guarantees: one consumer at a time holds a submission's lease, and one that lost it can record nothing any more;
 every move of a state changes the counts in the same transaction, and a move to a terminal state closes the outbox
-row with it; rows of tickets are locked before rows of counts and both in one order, so nothing here deadlocks.
+row with it; rows of tickets are locked before rows of counts and both in one order, a customer's wish last, so nothing
+here deadlocks.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from heed.contracts import TERMINAL, NegativeFeedback, TicketState
-from heed.db import outbox
+from heed.db import erasures, outbox
 from heed.db.notify import changed
 from heed.db.tables import feedback, ticket_counts, tickets
 
@@ -110,7 +111,8 @@ def release(connection: sa.Connection, held: Taken, error: str) -> None:
 def created(connection: sa.Connection, held: Taken, desk_id: int) -> bool:
     """The desk has ticket `desk_id`; its internal note is still to come. Renews the lease; False when it is lost."""
     lease = sa.func.now() + sa.func.make_interval(0, 0, 0, 0, 0, 0, held.lease_seconds)
-    return _leave(connection, held, {"state": TicketState.CREATED, "desk_id": desk_id, "leased_until": lease})
+    made = {"opened_at": sa.func.coalesce(tickets.c.opened_at, sa.func.now())}
+    return _leave(connection, held, {"state": TicketState.CREATED, "desk_id": desk_id, "leased_until": lease, **made})
 
 
 def opened(connection: sa.Connection, held: Taken) -> bool:
@@ -130,8 +132,12 @@ def opened(connection: sa.Connection, held: Taken) -> bool:
 
 
 def failed(connection: sa.Connection, held: Taken, error: str) -> bool:
-    """The desk refused it for good; False when the lease is lost."""
-    return _leave(connection, held, {"state": TicketState.FAILED, "leased_until": None, "last_error": error[:2000]})
+    """The desk refused it for good, and may have repeated in `error` what the customer wrote; False when the lease is
+    lost."""
+    if not _leave(connection, held, {"state": TicketState.FAILED, "leased_until": None, "last_error": error[:2000]}):
+        return False
+    erasures.again(connection, [held.feedback_id])
+    return True
 
 
 def seen(connection: sa.Connection, reports: Iterable[Report]) -> list[News]:
@@ -200,7 +206,7 @@ def replay_failed(connection: sa.Connection, ids: Sequence[UUID] | None = None) 
     connection.execute(
         sa.update(tickets)
         .where(tickets.c.feedback_id.in_([row.id for row in rows]))
-        .values(state=TicketState.ATTEMPTING, leased_until=None, updated_at=sa.func.now())
+        .values(state=TicketState.ATTEMPTING, leased_until=None, last_error=None, updated_at=sa.func.now())
     )
     outbox.add(connection, [NegativeFeedback.model_validate(row._asdict()) for row in rows])
     _count(connection, counts)

@@ -4,8 +4,7 @@ Guarantees: the same entry is kept once, however often it is delivered; a replay
 until the transaction that stores it, so the books balance at every moment.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -29,21 +28,6 @@ class Item:
     feedback_id: UUID | None = None
 
 
-def as_text(fields: Mapping[bytes, bytes]) -> str:
-    """The `entry` field of a stream entry, or all of its fields when it has none, as text Postgres can hold."""
-    raw = fields[b"entry"] if b"entry" in fields else b"\n".join(k + b"=" + v for k, v in fields.items())
-    return raw.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
-
-
-def as_fields(payload: str) -> dict[bytes, bytes]:
-    """The stream entry's fields again, from what `as_text` kept."""
-    try:
-        version = str(json.loads(payload)["v"])
-    except (ValueError, TypeError, KeyError):
-        version = "?"
-    return {b"v": version.encode(), b"entry": payload.encode()}
-
-
 def add(connection: sa.Connection, items: Sequence[Item]) -> None:
     """Keep items; one that is there already (a redelivery, a failed replay) gets the newer reason."""
     for item in items:
@@ -61,6 +45,7 @@ def add(connection: sa.Connection, items: Sequence[Item]) -> None:
                 set_={
                     "reason": statement.excluded.reason,
                     "detail": statement.excluded.detail,
+                    "feedback_id": sa.func.coalesce(statement.excluded.feedback_id, quarantine.c.feedback_id),
                     "replay_at": None,
                 },
             )
@@ -116,9 +101,10 @@ def claim_replays(connection: sa.Connection, limit: int) -> list[sa.Row[tuple[in
 
 def resolve_if_stored(connection: sa.Connection, item: int, feedback_id: UUID | None) -> None:
     """It was tried again: resolved if its submission is stored now, else it waits for the next request."""
-    stored = sa.exists().where(feedback.c.id == feedback_id)
+    known = sa.func.coalesce(sa.cast(feedback_id, sa.Uuid), quarantine.c.feedback_id)  # this time it may be unreadable
+    stored = sa.exists().where(feedback.c.id == known)
     connection.execute(
         sa.update(quarantine)
         .where(quarantine.c.id == item)
-        .values(replay_at=None, feedback_id=feedback_id, resolved_at=sa.case((stored, sa.func.now()), else_=None))
+        .values(replay_at=None, feedback_id=known, resolved_at=sa.case((stored, sa.func.now()), else_=None))
     )

@@ -25,7 +25,9 @@ def read(connection: sa.Connection, submission: UUID) -> Progress:
             feedback.c.queued,
             feedback.c.decision,
             feedback.c.erased_at,
-            sa.case((tickets.c.state.in_(_EXISTS), tickets.c.created_at)).label("ticket_at"),
+            sa.case((tickets.c.state.in_(_EXISTS), sa.func.coalesce(tickets.c.opened_at, tickets.c.created_at))).label(
+                "ticket_at"
+            ),
             tickets.c.in_progress_at,
             tickets.c.solved_at,
         )

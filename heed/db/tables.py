@@ -143,6 +143,7 @@ tickets = sa.Table(
     sa.Column("updated_at", Timestamp, nullable=False, server_default=NOW),
     sa.Column("solved_at", Timestamp),
     sa.Column("in_progress_at", Timestamp),  # first seen in an agent's hands
+    sa.Column("opened_at", Timestamp),  # when the desk had made it; versions before 0.2.0 left it empty
     sa.Index("ix_tickets_state_updated_at", "state", "updated_at"),
 )
 
@@ -196,6 +197,7 @@ erasures = sa.Table(
     sa.Column("done_at", Timestamp),  # nothing that is known of it holds words; what is written later undoes this
     sa.Column("desk_told_at", Timestamp),  # the agents know, where there is a ticket
     sa.Index("ix_erasures_open", "due_at", postgresql_where=sa.text("done_at IS NULL")),
+    sa.Index("ix_erasures_done_at", "done_at"),
     sa.Index(
         "ix_erasures_untold", "feedback_id", postgresql_where=sa.text("done_at IS NOT NULL AND desk_told_at IS NULL")
     ),

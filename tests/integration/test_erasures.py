@@ -20,7 +20,16 @@ from conftest import wait_for
 
 from backup import programs
 from heed import books
-from heed.contracts import Contact, Context, Judge, StreamEntry, TicketState, new_id
+from heed.contracts import (
+    Contact,
+    Context,
+    Judge,
+    QuarantineKind,
+    QuarantineReason,
+    StreamEntry,
+    TicketState,
+    new_id,
+)
 from heed.db import engine as db
 from heed.db import erasures, ledger, verdicts
 from heed.db import quarantine as quarantined
@@ -37,6 +46,7 @@ from worker.rescore import Rescore
 from worker.sentiment import Lines, Sentiment
 from worker.sentiment.light import LightScorer
 from worker.sentiment.vader import VaderScorer
+from worker.store import store
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 WORDS = ("xyzzy", "plugh", "frobnicate", "grue")
@@ -255,15 +265,19 @@ def test_what_a_row_in_quarantine_may_hold(engine: sa.Engine) -> None:
         return each
 
     odd = item("failed", "DataError: xyzzy", "no JSON: xyzzy")
-    deep = item("invalid", "contact.email: not an address: plugh@", json.dumps(["xyzzy"]))
+    other = item("invalid", "contact.email: not an address: plugh@", json.dumps(["xyzzy"]))
+    deep = item("invalid", "it is too deep: xyzzy", '{"xyzzy":' * 100_000)
+    huge = item("invalid", "entry: xyzzy", f'{{"v": {"7" * 6000}, "xyzzy": 1}}')
     newer = item("invalid", "v: 2", json.dumps({"v": 2, "id": 7, "words": "xyzzy"}))
     clear = item("unknown-survey", "no survey 'gone'", entry(survey="gone").model_dump_json())
     event = item("invalid", "detail: Field required", "an event", kind="event")
-    assert set(carry_out(engine)) == {odd, deep, newer, clear}
-    found = {each: row(engine, t.quarantine, feedback_id=each) for each in (odd, deep, newer, clear, event)}
-    assert [found[each].payload for each in (odd, deep)] == ["", ""]
+    assert set(carry_out(engine)) == {odd, other, deep, huge, newer, clear}
+    found = {
+        each: row(engine, t.quarantine, feedback_id=each) for each in (odd, other, deep, huge, newer, clear, event)
+    }
+    assert [found[each].payload for each in (odd, other, deep)] == ["", "", ""]
     assert json.loads(found[newer].payload) == {"v": 2, "id": 7}
-    assert [found[each].detail for each in (odd, deep, newer)] == ["erased by the customer"] * 3
+    assert [found[each].detail for each in (odd, other, deep, huge, newer)] == ["erased by the customer"] * 5
     assert found[clear].detail == "no survey 'gone'"
     assert found[event].payload == "an event"
     assert left(engine) == []
@@ -288,18 +302,42 @@ def test_hopeless_wishes_cost_little(worker: Handler, queue: Queue, engine: sa.E
         pauses = sa.select(sa.func.min(t.erasures.c.due_at) - sa.func.now()).where(t.erasures.c.done_at.is_(None))
         assert connection.execute(pauses).scalar_one() > timedelta(minutes=59)
         connection.execute(sa.text("ANALYZE erasures"))
-        connection.execute(sa.text("SET enable_seqscan = off"))
-        statements: list[str] = []
-        sa.event.listen(connection, "before_cursor_execute", lambda *given: statements.append(given[2]))
-        assert erasures.carry_out(connection, 100) == []
-        assert len(statements) == 1, "nothing is due: one look"
-        wished = sa.text(
-            "EXPLAIN ANALYZE SELECT feedback_id FROM erasures WHERE done_at IS NULL"
-            " AND due_at NOT BETWEEN now() AND now() + interval '2 hours' ORDER BY due_at DESC LIMIT 100"
-        )
-        plan = "\n".join(connection.execute(wished).scalars())
-    assert "ix_erasures_open" in plan
-    assert "Rows Removed by Filter" not in plan
+        with statements(connection) as looks:
+            assert erasures.carry_out(connection, 100) == []
+        [(look, given)] = looks  # nothing is due: one look
+        plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN ANALYZE {look}", given))
+        assert "ix_erasures_open" in plan
+        assert "Rows Removed by Filter" not in plan
+        with statements(connection) as looks:
+            assert erasures.look_again(connection, 300) == []
+        for look, given in looks:
+            plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN ANALYZE {look}", given))
+            assert "ix_erasures_done_at" in plan
+
+
+@contextmanager
+def statements(connection: sa.Connection) -> Iterator[list[tuple[str, Any]]]:
+    """What is asked meanwhile, and with which values."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, given: Any, *_: Any) -> None:
+        asked.append((statement, given))
+
+    sa.event.listen(connection, "before_cursor_execute", note)
+    yield asked
+    sa.event.remove(connection, "before_cursor_execute", note)
+
+
+def test_a_clock_that_was_put_back_delays_nothing(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
+    gone = entry()
+    ask(engine, gone.id)
+    assert carry_out(engine) == []
+    with engine.begin() as connection:
+        connection.execute(sa.update(t.erasures).values(due_at=sa.func.now() + timedelta(days=1)))
+        # What `again` does, had it happened before the clock was put back.
+        values = {"kind": "submission", "source": "0/1", "reason": "failed", "detail": "", "payload": "{}"}
+        connection.execute(sa.insert(t.quarantine).values(feedback_id=gone.id, **values))
+    assert carry_out(engine) == [gone.id]
 
 
 def test_what_somebody_holds_is_done_next_time(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
@@ -312,10 +350,149 @@ def test_what_somebody_holds_is_done_next_time(worker: Handler, queue: Queue, en
         assert carry_out(engine) == [aside.id]
         assert time.monotonic() - began < 1, "it waits for nobody"
     due_now(engine)
-    with engine.begin() as replay:
-        erasures.again(replay, [])  # changes nothing
-        replay.execute(sa.select(t.quarantine.c.id).with_for_update())
+    assert carry_out(engine) == [gone.id]
+    assert left(engine) == []
+
+
+@pytest.mark.parametrize("table", [t.feedback, t.quarantine, t.tickets])
+def test_one_of_its_rows_in_other_hands_is_enough(
+    worker: Handler, queue: Queue, engine: sa.Engine, table: sa.Table
+) -> None:
+    """A worker gave it up, another stored it, and the desk refused its ticket."""
+    gone = entry()
+    add_aside(engine, gone)
+    accept(queue, worker, gone)
+    with engine.begin() as connection:
+        held = ledger.take(connection, gone.id, "default", 60)
+        assert isinstance(held, ledger.Taken)
+        assert ledger.failed(connection, held, "no: xyzzy")
+    ask(engine, gone.id)
+    with engine.begin() as somebody:
+        somebody.execute(sa.select(sa.literal(1)).select_from(table).with_for_update(key_share=True))
+        assert carry_out(engine) == []
+        assert row(engine, t.erasures, feedback_id=gone.id).done_at is None
+    due_now(engine)
+    assert carry_out(engine) == [gone.id]
+    assert left(engine) == []
+
+
+def add_aside(engine: sa.Engine, given: StreamEntry) -> None:
+    item = quarantined.Item(
+        QuarantineKind.SUBMISSION, "0/1", QuarantineReason.FAILED, "RuntimeError", given.model_dump_json(), given.id
+    )
+    with engine.begin() as connection:
+        quarantined.add(connection, [item])
+
+
+def test_a_ticket_begun_meanwhile_keeps_nothing_waiting(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
+    gone = entry()
+    accept(queue, worker, gone)
+    ask(engine, gone.id)
+    with engine.begin() as ticketing:
+        ledger.take(ticketing, gone.id, "default", 60)  # its row refers to the answer's
         assert carry_out(engine) == [gone.id]
+    assert left(engine) == []
+
+
+def test_what_the_desk_said_goes_too(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
+    """Without ticketing's help: whether it refused before or after, and when it is tried again in between."""
+    before, after, again = entry(), entry(), entry()
+    accept(queue, worker, before, after, again)
+
+    def refuse(each: StreamEntry) -> None:
+        with engine.begin() as connection:
+            held = ledger.take(connection, each.id, "default", 60)
+            assert isinstance(held, ledger.Taken)
+            assert ledger.failed(connection, held, "Zendesk refuses it: xyzzy")
+
+    def said(each: StreamEntry) -> str | None:
+        return row(engine, t.tickets, feedback_id=each.id).last_error
+
+    refuse(before)
+    refuse(again)
+    ask(engine, before.id, after.id, again.id)
+    with engine.begin() as connection:
+        assert ledger.replay_failed(connection, [again.id]) == 1
+    assert said(again) is None
+    assert set(carry_out(engine)) == {before.id, after.id, again.id}
+    told = {each.id: row(engine, t.erasures, feedback_id=each.id).desk_told_at for each in (before, after, again)}
+    assert told[before.id] is not None, "the desk has no ticket"
+    assert told[after.id] is told[again.id] is None, "it may get one, and perhaps with words"
+    refuse(after)
+    refuse(again)
+    assert set(carry_out(engine)) == {after.id, again.id}
+    assert {said(each) for each in (before, after, again)} == {erasures.BY_CUSTOMER}
+    with engine.connect() as connection:
+        untold = sa.select(sa.func.count()).select_from(t.erasures).where(t.erasures.c.desk_told_at.is_(None))
+        assert connection.execute(untold).scalar_one() == 0
+    assert left(engine) == []
+
+
+def test_what_was_being_written_meanwhile_is_found(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
+    """Asked for and done between the writing of its words and the end of that transaction: nobody saw the other."""
+    stored, aside, fine = entry(), entry(), entry()
+    accept(queue, worker, fine)
+    add_aside(engine, stored)
+    scorer = LightScorer()
+    other = Handler(engine, scorer, 10)
+    queue.redis.xadd(keys.queue(0), stored.fields())  # type: ignore[arg-type]
+    batch = other.assess(queue.read("test", 10, 0.05))
+    with engine.begin() as late:
+        store(late, batch.assessed)
+        ask(engine, stored.id, fine.id)
+        assert set(carry_out(engine)) == {stored.id, fine.id}
+    accept(queue, worker, aside)
+    with engine.begin() as late:
+        item = quarantined.Item(
+            QuarantineKind.SUBMISSION, "0/2", QuarantineReason.FAILED, "", aside.model_dump_json(), aside.id
+        )
+        quarantined.add(late, [item])
+        ask(engine, aside.id)
+        assert carry_out(engine) == [aside.id]
+    due_now(engine)
+    assert carry_out(engine) == []
+    assert left(engine) == list(WORDS)
+    with db.begin(engine) as connection:
+        assert set(erasures.look_again(connection, 300)) == {stored.id, aside.id}
+    assert set(carry_out(engine)) == {stored.id, aside.id}
+    assert left(engine) == []
+    with db.begin(engine) as connection:
+        assert erasures.look_again(connection, 300) == []
+
+
+def test_looking_again_waits_for_nobody(engine: sa.Engine) -> None:
+    gone = entry()
+    add_aside(engine, gone)
+    ask(engine, gone.id)
+    with engine.begin() as connection:
+        connection.execute(sa.update(t.erasures).values(done_at=sa.func.now()))
+    with engine.begin() as somebody:
+        somebody.execute(sa.select(t.erasures).with_for_update())
+        with db.begin(engine) as connection:
+            assert erasures.look_again(connection, 300) == []
+
+
+def test_what_postgres_refuses_keeps_no_other_waiting(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
+    entries = [entry(contact=None) for _ in range(9)]
+    refused, *others = entries
+    accept(queue, worker, *entries)
+    with engine.begin() as connection:
+        refuse = f"BEGIN IF NEW.id = '{refused.id}' THEN RAISE 'no'; END IF; RETURN NEW; END"
+        connection.exec_driver_sql(f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ {refuse} $$")
+        connection.exec_driver_sql(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON feedback FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    try:
+        ask(engine, *(each.id for each in entries))
+        assert carry_out(engine) == sorted(each.id for each in others)
+        assert carry_out(engine) == [], "its pause grows like that of others"
+    finally:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP TRIGGER refuse ON feedback")
+            connection.exec_driver_sql("DROP FUNCTION refuse()")
+    assert row(engine, t.feedback, id=refused.id).comment == COMMENT
+    due_now(engine)
+    assert carry_out(engine) == [refused.id]
     assert left(engine) == []
 
 
@@ -460,6 +637,38 @@ def test_the_relay_erases_whatever_becomes_of_the_bus(
         stop.request()
         thread.join(10)
     assert not thread.is_alive()
+
+
+def test_the_relay_looks_again(
+    worker: Handler, queue: Queue, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every few seconds; when it starts, at what was done since long before."""
+    monkeypatch.setattr(erasing, "LOOK_SECONDS", 0.1)
+    before, meanwhile = entry(), entry()
+    accept(queue, worker, before, meanwhile)
+
+    def done_too_soon(each: StreamEntry, **ago: float) -> None:
+        with engine.begin() as connection:
+            connection.execute(
+                sa.insert(t.erasures).values(feedback_id=each.id, done_at=sa.func.now() - timedelta(**ago))
+            )
+
+    def erased(each: StreamEntry) -> bool:
+        return row(engine, t.feedback, id=each.id).erased_at is not None
+
+    done_too_soon(before, hours=3)
+    stop = Stop()
+    thread = threading.Thread(target=erasing.run, args=(engine, stop))
+    thread.start()
+    try:
+        wait_for(lambda: erased(before), 3, "what was done before it started")
+        done_too_soon(meanwhile, seconds=3)
+        wait_for(lambda: erased(meanwhile), 3, "what was done since")
+    finally:
+        stop.request()
+        thread.join(10)
+    assert not thread.is_alive()
+    assert left(engine) == []
 
 
 def test_a_manager_may_still_open_a_ticket(worker: Handler, queue: Queue, engine: sa.Engine) -> None:

@@ -225,7 +225,7 @@ def test_an_emptied_desk_gets_its_tickets_again(house: House, serve: Callable[[A
 
     url = serve(create_app(house.settings, tmp_path / "emptied.db", house.clock)).url
     house.sandbox, house.desk = Sandbox(url), ZendeskDesk(Settings(zendesk_url=url, zendesk_token=TOKEN))
-    [statements] = re.findall(r"<<'SQL'\n(.*?)\nSQL\n", OPERATIONS.read_text(encoding="utf-8"), re.DOTALL)
+    [statements] = re.findall(r"-U heed <<'SQL'\n(.*?)\nSQL\n", OPERATIONS.read_text(encoding="utf-8"), re.DOTALL)
     with house.engine() as engine:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql(statements)

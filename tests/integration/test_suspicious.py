@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from heed import books
 from heed.contracts import DEFAULT_SURVEY, Contact, Context, Judge, StreamEntry, new_id
 from heed.db import engine as db
+from heed.db import erasures, quarantine
 from heed.db import tables as t
+from heed.db.receipts import wish_erased
 from heed.db.verdicts import say
 from heed.settings import Settings
 from heed.stream import keys
@@ -127,6 +129,35 @@ class _Gloomy:
 
     def score(self, texts: Sequence[str]) -> list[Sentiment]:
         return [Sentiment("negative", -0.9, 0.95, {"neg": 1.0}) for _ in texts]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("erased", [False, True])
+@pytest.mark.parametrize("readable", [True, False])
+def test_what_admission_flagged_outlasts_the_quarantine(
+    settings: Settings, engine: sa.Engine, readable: bool, erased: bool
+) -> None:
+    """Also of an entry that only a later version can read, and of one that the customer erased meanwhile."""
+    odd = entry(**UNHAPPY, survey="later")
+    fields = odd.fields() | {"flag": "burst"}
+    if not readable:
+        fields |= {"v": "2", "entry": odd.model_dump_json().replace('"v":1', '"v":2')}
+    Queue.connect(settings).redis.xadd(keys.queue(0), fields)  # type: ignore[arg-type]
+    assert work(settings, engine) == {}
+    survey = DEFAULT_SURVEY.model_copy(update={"slug": "later"}).written()
+    with engine.begin() as connection:
+        connection.execute(sa.insert(t.surveys).values(slug="later", definition=survey))
+        if erased:
+            wish_erased(connection, odd.id)
+    with engine.begin() as connection:
+        assert erasures.carry_out(connection, 1) == [odd.id] * erased
+        if not readable:  # the later version: to it this is as good as version 1
+            later = sa.func.replace(t.quarantine.c.payload, '"v":2', '"v":1')
+            connection.execute(sa.update(t.quarantine).values(payload=later))
+        assert quarantine.ask_replay(connection) == 1
+    Handler(engine, VaderScorer(), settings.failure_limit).replay()
+    [row] = work(settings, engine).values()
+    assert (row.id, row.flags, row.decision, row.selected) == (odd.id, ["burst"], "review", False)
+    assert events(engine) == []
 
 
 def test_where_it_comes_from_is_kept(settings: Settings, engine: sa.Engine) -> None:

@@ -690,11 +690,11 @@ def test_agents_are_told_of_an_erasure_once(
     assert erasure_notes(sandbox, other.id) == []
     assert told(house, event.id)
     assert tell_all(house, desk) == 0
-    # Written again (a replay), erased again: they know.
+    # Written again (a replay), erased again: looked after again, and the note is there.
     with house.engine.begin() as connection:
         erasures.again(connection, [event.id])
     erase(house, event.id)
-    assert tell_all(house, desk) == 0
+    assert tell_all(house, desk) == 1
     assert len(erasure_notes(sandbox, event.id)) == 1
 
 
@@ -812,6 +812,39 @@ def test_a_ticket_on_its_way_is_waited_for(house: House, handler: Handler, desk:
     assert works(handler, event) == Outcome.OPENED
     (ticket,) = sandbox.tickets(event.id)
     assert sandbox.comments(ticket["id"])[0]["body"] == "It broke, xyzzy!"
+    assert tell_all(house, desk) == 1
+    assert len(erasure_notes(sandbox, event.id)) == 1
+
+
+def test_a_ticket_without_its_first_note_is_waited_for(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox
+) -> None:
+    """The desk has the ticket, and somebody may be writing words to it still."""
+    event = house.selected()
+    sandbox.fault("500", on="update")
+    with pytest.raises(Later):
+        handler.handle("message", envelope(event))
+    assert house.ticket(event.id).state == "created"
+    erase(house, event.id)
+    assert tell_all(house, desk) == 0
+    assert works(handler, event) == Outcome.OPENED
+    assert tell_all(house, desk) == 1
+    assert len(erasure_notes(sandbox, event.id)) == 1
+
+
+def test_what_is_not_erased_after_all_is_not_told(
+    house: House, handler: Handler, desk: ZendeskDesk, sandbox: Sandbox
+) -> None:
+    """Done from the quarantine while a worker stored the words: until that is found."""
+    event = house.selected()
+    works(handler, event)
+    with house.engine.begin() as connection:
+        wish_erased(connection, event.id)
+        connection.execute(sa.update(tables.erasures).values(done_at=sa.func.now()))
+    assert tell_all(house, desk) == 0
+    with house.engine.begin() as connection:
+        assert erasures.look_again(connection, 300) == [event.id]
+    erase(house, event.id)
     assert tell_all(house, desk) == 1
     assert len(erasure_notes(sandbox, event.id)) == 1
 

@@ -140,6 +140,33 @@ def test_poison_never_blocks(
     assert books.take(engine, queue).balanced
 
 
+def test_an_invalid_entry_tells_whose_it_is(worker: Handler, queue: Queue, engine: sa.Engine) -> None:
+    """As far as its id can be read; what is known once stays known, whatever a replay can read."""
+    odd, named, nameless = entry(), entry(), new_id()
+    queue.redis.xadd(keys.queue(0), {"v": "1", "entry": json.dumps(json.loads(odd.model_dump_json()) | {"rating": 9})})
+    queue.redis.xadd(keys.queue(0), {"v": "1", "entry": json.dumps({"id": "7", "comment": "xyzzy"})})
+    queue.redis.xadd(keys.queue(0), {"v": "1", "entry": f"{{{nameless}"})
+    queue.redis.xadd(keys.queue(0), {"v": "1", "entry": '{"id":' * 100_000})
+    add(queue, named.model_copy(update={"survey": "nowhere"}))
+    turn(worker, queue)
+    known = [odd.id, None, None, None, named.id]
+    assert [row.feedback_id for row in sorted(rows(engine, quarantine), key=lambda row: row.source)] == known
+    with engine.begin() as connection:
+        connection.execute(sa.update(quarantine).where(quarantine.c.feedback_id == named.id).values(payload="{}"))
+        assert quarantined.ask_replay(connection) == 5
+    worker.replay()
+    found = sorted(rows(engine, quarantine), key=lambda row: row.source)
+    assert [(row.feedback_id, row.reason, row.resolved_at) for row in found] == [
+        (each, "invalid", None) for each in known
+    ]
+    # One that an earlier version kept without its id.
+    with engine.begin() as connection:
+        connection.execute(sa.update(quarantine).where(quarantine.c.feedback_id == odd.id).values(feedback_id=None))
+        quarantined.ask_replay(connection)
+    worker.replay()
+    assert [row.feedback_id for row in sorted(rows(engine, quarantine), key=lambda row: row.source)] == known
+
+
 class FailingScorer:
     """Fails on texts that say so: a stand-in for a bug that some input wakes."""
 

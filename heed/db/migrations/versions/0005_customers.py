@@ -17,6 +17,7 @@ def upgrade() -> None:
     )
     op.add_column("feedback", sa.Column("erased_at", sa.TIMESTAMP(timezone=True), nullable=True))
     op.add_column("tickets", sa.Column("in_progress_at", sa.TIMESTAMP(timezone=True), nullable=True))
+    op.add_column("tickets", sa.Column("opened_at", sa.TIMESTAMP(timezone=True), nullable=True))
     op.create_table(
         "erasures",
         sa.Column("feedback_id", sa.UUID(), nullable=False),
@@ -27,6 +28,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("feedback_id", name=op.f("pk_erasures")),
     )
     op.create_index("ix_erasures_open", "erasures", ["due_at"], postgresql_where=sa.text("done_at IS NULL"))
+    op.create_index("ix_erasures_done_at", "erasures", ["done_at"])
     op.create_index(
         "ix_erasures_untold",
         "erasures",
@@ -37,6 +39,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("erasures")
-    op.drop_column("tickets", "in_progress_at")
+    for name in ("opened_at", "in_progress_at"):
+        op.drop_column("tickets", name)
     for name in ("erased_at", "flags", "customer", "context"):
         op.drop_column("feedback", name)
