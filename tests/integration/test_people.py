@@ -144,6 +144,22 @@ def test_one_name_is_slowed_down_from_everywhere(engine: sa.Engine) -> None:
         logins.succeeded(connection, number)
 
 
+def test_attempts_at_once_count_one_after_the_other(engine: sa.Engine) -> None:
+    def attempt(connection: sa.Connection) -> float:
+        return logins.attempt(connection, "10.0.0.1", "ann")[1]
+
+    for _ in range(logins.MOST_OF_ADDRESS - 1):
+        with engine.begin() as connection:
+            attempt(connection)
+    with engine.begin() as first, engine.begin() as second, ThreadPoolExecutor(1) as pool:
+        assert attempt(first) == 0
+        other = pool.submit(attempt, second)
+        time.sleep(0.3)
+        assert not other.done()
+        first.commit()
+        assert other.result(5) > 0
+
+
 # Sessions
 
 
@@ -228,10 +244,14 @@ def test_who_is_disabled_or_gets_a_password_is_out(site: str, root: httpx.Client
     assert log_in("ann", renewed).get(ME).status_code == 200
 
 
-def test_nobody_logs_in_while_being_disabled(site: str, root: httpx.Client, engine: sa.Engine) -> None:
+@pytest.mark.parametrize("what", ["disabled", "password"])
+def test_nobody_logs_in_while_being_put_out(site: str, root: httpx.Client, engine: sa.Engine, what: str) -> None:
     password = add(root, "ann")
     with engine.begin() as connection:
-        people.change(connection, "tests", "ann", Role.VIEWER, None, disabled=True)
+        if what == "disabled":
+            people.change(connection, "tests", "ann", Role.VIEWER, None, disabled=True)
+        else:
+            people.set_password(connection, "tests", "ann", "another hash")
         with ThreadPoolExecutor(1) as pool:
             login = pool.submit(httpx.post, f"{site}/login", data={"name": "ann", "password": password})
             time.sleep(0.5)
