@@ -89,9 +89,13 @@ def router(settings: Settings, engine: sa.Engine, answers: Answers, templates: T
     return routes
 
 
+def _wants_page(request: HTTPConnection) -> bool:
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+
+
 def answer_problem(templates: Templates, request: HTTPConnection, problem: Problem) -> Response:
     """A problem as a page for those who asked for one; the JSON routes keep their problem documents."""
-    if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
+    if not _wants_page(request):
         return problem.response()
     values: dict[str, Any] = {"title": _TITLES.get(problem.status, "That did not work"), "detail": problem.detail}
     # What is away comes back, and then the page comes up by itself.
@@ -105,7 +109,7 @@ def show_errors(app: FastAPI, templates: Templates) -> None:
 
     async def respond(request: Request, error: Exception) -> Response:
         problem = as_problem(error)
-        if isinstance(error, RequestValidationError) and not request.url.path.startswith("/api/"):
+        if isinstance(error, RequestValidationError) and _wants_page(request):
             problem = Problem(404, "There is nothing at this address.")  # it cannot be one of ours
         return answer_problem(templates, request, problem)
 
