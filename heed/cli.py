@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from heed import survey_cli
+from heed import survey_cli, user_cli
 from heed.errors import HeedError, Invalid, Later
 from heed.settings import Settings, load_running
 
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 console = Console(highlight=False)
 app.add_typer(survey_cli.app, name="survey")
+app.add_typer(user_cli.app, name="user")
 
 
 @app.command()
@@ -206,8 +207,8 @@ def replay(
     everything: Annotated[bool, typer.Option("--all", help="both")] = False,
 ) -> None:
     """Try again what failed: submissions in quarantine, tickets that the desk refused."""
+    from heed.db import audit, ledger
     from heed.db import engine as db
-    from heed.db import ledger
     from heed.db import quarantine as held
 
     if bool(ids) == (tickets or quarantine or everything):
@@ -216,6 +217,8 @@ def replay(
     with database(load_running()) as engine, db.begin(engine) as connection:
         submissions = held.ask_replay(connection, numbers) if ids or quarantine or everything else 0
         refused = ledger.replay_failed(connection, uuids) if ids or tickets or everything else 0
+        asked = {"submissions": submissions, "tickets": refused}
+        audit.note(connection, audit.COMMAND, audit.Action.REPLAY, "", **asked)
     console.print(f"Trying again: {submissions} from quarantine, {refused} tickets.")
 
 

@@ -39,9 +39,9 @@ class Settings(BaseSettings):
     results_url: AnyHttpUrl | None = Field(None, description="address of the results site, for links in tickets")
     trusted_proxies: str = Field("", description="addresses whose X-Forwarded-For is believed, by comma; `*` for all")
 
-    secret_key: SecretStr | None = Field(None, description="signs client tokens, receipts and sessions")
-    admin_password: SecretStr | None = Field(None, description="password of the results site")
-    api_key: SecretStr | None = Field(None, description="API key for `Authorization: Bearer`")
+    secret_key: SecretStr | None = Field(None, description="signs client tokens, receipts and login links")
+    admin_password: SecretStr | None = Field(None, description="password of the results site's built-in admin")
+    api_key: SecretStr | None = Field(None, description="an API key with every scope, for `Authorization: Bearer`")
 
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="the queue")
     database_url: SecretStr = Field(

@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 SCREENS = Path(__file__).parents[1] / "test-artifacts" / "screens"
 # A browser reports pages with these statuses as failed loads, and what is lost while a test takes the network away.
 _MEANT = re.compile(
-    r"status of (403|404|409|410|413|422|429|503)|ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_(REFUSED|RESET)"
+    r"status of (401|403|404|409|410|413|422|429|503)|ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_(REFUSED|RESET)"
 )
 _AXE = Axe()
 

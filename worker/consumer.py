@@ -45,7 +45,7 @@ class Consumer:
                 now = time.monotonic()
                 if now >= publish_at:
                     publish_at = now + PUBLISH_SECONDS
-                    self._try(lambda: self._handler.surveys.publish(self._queue.redis))
+                    self._try(lambda: self._handler.publish(self._queue.redis))
                 if now >= replay_at:
                     replay_at = now + REPLAY_SECONDS
                     self._try(self._handler.replay)

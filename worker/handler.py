@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import redis
 import sqlalchemy as sa
 
 from heed import tracing
@@ -18,6 +19,7 @@ from heed.db import payload, quarantine
 from heed.errors import Invalid, Later
 from heed.stream.queue import Delivery
 from heed.telemetry import PROCESSED, STORED_DELAY, log, log_ids
+from worker import keys
 from worker.sentiment import Scorer, Sentiment
 from worker.store import Assessed, Stored, store
 from worker.surveys import Surveys
@@ -69,6 +71,11 @@ class Handler:
         self._triage = Triage(Policy.shipped(), scorer.lines)
         self.surveys = Surveys(engine)
         self._failures = 0  # unexpected ones in a row
+
+    def publish(self, client: redis.Redis) -> None:
+        """Put surveys and API keys where the feedback site reads them; raises Later."""
+        self.surveys.publish(client)
+        keys.publish(self._engine, client)
 
     def check(self) -> None:
         """Whether anything could be kept now; raises Later while Postgres is away."""

@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> Starlette:
         await redis.aclose()
 
     app = Starlette(lifespan=lifespan)
-    desk = Desk(settings, Surveys(redis), Admission(redis, settings), Tokens(settings.need("secret_key")))
+    desk = Desk(settings, redis, Surveys(redis), Admission(redis, settings), Tokens(settings.need("secret_key")))
     base = str(settings.feedback_url).rstrip("/") if settings.feedback_url else None
 
     def root(request: Request) -> str:

@@ -4,6 +4,7 @@ Guarantees: what is answered `taken` is on the queue; the same request sent agai
 id; whatever stands in the way is a `Problem` that says what to do.
 """
 
+import hashlib
 import hmac
 import string
 from collections.abc import Sequence
@@ -12,15 +13,18 @@ from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from starlette.requests import Request
 
 from api.feedback.surveys import Surveys
 from api.feedback.tokens import Tokens, digest_of
 from heed import tracing
-from heed.contracts import Flag, StreamEntry, Submission, Survey, User, new_id
+from heed.contracts import KEY_PREFIX, Flag, StreamEntry, Submission, Survey, User, new_id
 from heed.errors import Later
 from heed.settings import Settings
 from heed.stream.admission import Admission, Admitted, Full, Held, Limited
+from heed.stream.api_keys import is_published
 from heed.telemetry import ADMISSIONS
 from heed.web.problems import Problem
 
@@ -50,7 +54,10 @@ class AlreadyVoted(Exception):
 class Desk:
     """Where submissions are handed in."""
 
-    def __init__(self, settings: Settings, surveys: Surveys, admission: Admission, tokens: Tokens) -> None:
+    def __init__(
+        self, settings: Settings, redis: Redis, surveys: Surveys, admission: Admission, tokens: Tokens
+    ) -> None:
+        self._redis = redis
         self._api_key = settings.api_key.get_secret_value().encode() if settings.api_key else b""
         self._admission = admission
         self.surveys = surveys
@@ -81,7 +88,7 @@ class Desk:
         the `client_token`, else the request's cookie; `flags` make it wait for a manager."""
         started = tracing.now()
         _fits(survey, submission)
-        trusted = self._trusted(request)
+        trusted = await self._trusted(request)
         if key is not None and not (0 < len(key) <= 255 and _PRINTABLE.issuperset(key)):
             raise Problem(422, "The idempotency key must be 1 to 255 printable ASCII characters.", kind="invalid")
         # Where it comes from may be told in another way the next time; what it says is what makes it the same.
@@ -161,13 +168,13 @@ class Desk:
             raise Problem(422, f"user: {message}", kind="invalid", errors=[{"field": "user", "message": message}])
         return self.tokens.client_of_user(user.id), True
 
-    def _trusted(self, request: Request) -> bool:
-        """Whether the request carries the API key; a wrong one is refused rather than ignored."""
+    async def _trusted(self, request: Request) -> bool:
+        """Whether the request carries an API key that may send answers; a wrong one is refused rather than ignored."""
         given = request.headers.get("authorization")
         if given is None:
             return False
         scheme, _, key = given.partition(" ")
-        if scheme.lower() == "bearer" and self._api_key and hmac.compare_digest(key.strip().encode(), self._api_key):
+        if scheme.lower() == "bearer" and await self._is_key(key.strip()):
             return True
         raise Problem(
             401,
@@ -175,6 +182,18 @@ class Desk:
             kind="unauthorized",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+    async def _is_key(self, key: str) -> bool:
+        if self._api_key and hmac.compare_digest(key.encode(), self._api_key):
+            return True
+        if not key.startswith(KEY_PREFIX):
+            return False
+        try:
+            return await is_published(self._redis, hashlib.sha256(key.encode()).hexdigest())
+        except Later as error:
+            raise _unavailable(error) from error
+        except (RedisError, OSError) as error:
+            raise _unavailable(Later(f"Redis: {type(error).__name__}")) from error
 
     def _client(self, request: Request, token: str | None, digest: str, trusted: bool) -> tuple[str, bool]:
         """The client's id, and whether it keeps its token already (or is a server, which keeps no cookies)."""

@@ -1,92 +1,176 @@
-"""Who may come in: managers with a session, programs with the API key; everybody else is turned away at the gate.
+"""Who comes in and what they may do: people with a session, programs with an API key; everybody else is turned away at
+the gate.
 
-Guarantees: what is not listed here as open is closed, whatever routes are added later; what was shown behind the
-gate is kept by no cache; secrets are compared in constant time.
+Guarantees: what the table of rights does not list is closed, whatever routes are added later; what was shown behind the
+gate is kept by no cache; secrets are compared in constant time or by their digests; while Postgres is away nobody is
+logged out, the gate answers 503; what another site makes a browser send changes nothing.
 """
 
-import hashlib
 import hmac
-import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from hashlib import sha256
 from urllib.parse import quote
 
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+import sqlalchemy as sa
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from heed.contracts import Judge
+from api.results.rights import LEVEL_OF_ROLE, Level, Right, level_of_scopes, rights_at
+from heed.contracts import BUILT_IN, KEY_PREFIX, Judge, KeyScope, Role
+from heed.db import api_keys, sessions
+from heed.db import engine as db
+from heed.db.sessions import digest
+from heed.errors import Later
 from heed.settings import Settings
-from heed.web.problems import Problem
+from heed.web.problems import Problem, as_problem
 
 COOKIE = "heed_session"
-SESSION_SECONDS = 12 * 3600
-_OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/login"})
-_OPEN_BELOW = "/static/"
 _JSON = ("/api/", "/openapi.json")
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Somebody who was let in. `actor` is their name in the audit; `surveys` what they see (None: all).
+
+    At most one of `session` (its digest) and `key` (the key's) is set; neither for HEED_API_KEY, which is a setting.
+    """
+
+    actor: str
+    level: Level
+    surveys: frozenset[str] | None = None
+    session: str | None = None
+    key: str | None = None
+
+    @property
+    def judge(self) -> Judge:
+        """As whom they give verdicts."""
+        return Judge.MANAGER if self.session else Judge.API
+
+    def may(self, right: Right) -> bool:
+        """Whether they have this right."""
+        return self.level >= right.level and not (right.every_survey and self.surveys is not None)
+
+    def sees(self, survey: str) -> bool:
+        """Whether this survey is among theirs."""
+        return self.surveys is None or survey in self.surveys
+
+    def check_sees(self, survey: str) -> None:
+        """A 404 problem, as for a survey that there is not, when it is not among theirs."""
+        if not self.sees(survey):
+            raise Problem(404, "There is no such survey.", kind="unknown-survey")
 
 
 class Access:
-    """Sessions, the password and the API key."""
+    """Sessions, API keys, and the two secrets that are settings."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, engine: sa.Engine) -> None:
+        self._engine = engine
         self._key = _digest(settings.api_key.get_secret_value()) if settings.api_key else None
         password = settings.admin_password.get_secret_value() if settings.admin_password else ""
         self._password = _digest(password) if password else None
-        # The password is part of the salt, so that changing it ends every session.
-        salt = f"heed.session.{hashlib.sha256(password.encode()).hexdigest()}"
-        self._sessions = URLSafeTimedSerializer(settings.need("secret_key"), salt=salt)
+        # In the database, and of no use there for guessing the password: that takes the secret key as well.
+        secret = settings.need("secret_key").encode()
+        self._proof = hmac.new(secret, b"heed.admin-password." + password.encode(), sha256).hexdigest()
 
     @property
     def has_password(self) -> bool:
-        """Whether one can log in by password at all."""
+        """Whether the built-in admin can log in by password."""
         return self._password is not None
 
     def is_password(self, given: str) -> bool:
-        """Whether that is the password; never when none is set."""
+        """Whether that is the built-in admin's password; never when none is set."""
         return self._password is not None and hmac.compare_digest(_digest(given), self._password)
 
-    def new_session(self) -> str:
-        """A cookie's value, good for SESSION_SECONDS."""
-        return self._sessions.dumps("manager")
+    def proof_for(self, name: str) -> str | None:
+        """What a session of theirs keeps, so that a changed HEED_ADMIN_PASSWORD ends the built-in admin's."""
+        return self._proof if name == BUILT_IN else None
 
-    def admits(self, request: HTTPConnection) -> Judge | None:
-        """Whose good key or session the request carries, if any; a 401 problem when it carries a wrong key."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    def admits(self, headers: Headers, cookie: str) -> Who | None:
+        """Whose good key or session this is, if any; a 401 problem when it is a wrong key. Raises Later."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            if self._key is None or not hmac.compare_digest(_digest(token.strip()), self._key):
-                raise _unauthorized("This API key is not valid.", ' error="invalid_token"')
-            return Judge.API
-        try:
-            self._sessions.loads(request.cookies.get(COOKIE, ""), max_age=SESSION_SECONDS)
-        except BadSignature:
+            return self._by_key(token.strip())
+        if not cookie:
             return None
-        return Judge.MANAGER
+        with db.begin(self._engine) as connection:
+            who = self._standing(connection, [digest(cookie)], ()).get(digest(cookie))
+            if who is not None and who.session is not None:
+                sessions.seen(connection, who.session)
+        return who
+
+    def still(self, those: Collection[Who]) -> dict[Who, Who]:
+        """Those who may still come in, with what they may now. Raises Later."""
+        wanted = [who.session for who in those if who.session], [who.key for who in those if who.key]
+        with db.begin(self._engine) as connection:
+            found = self._standing(connection, *wanted)
+        now = {who: found.get(who.session or who.key or "") if who.session or who.key else who for who in those}
+        return {who: found for who, found in now.items() if found is not None}
+
+    def _by_key(self, key: str) -> Who:
+        if self._key is not None and hmac.compare_digest(_digest(key), self._key):
+            return Who("HEED_API_KEY", Level.ADMIN)
+        if key.startswith(KEY_PREFIX):
+            with db.begin(self._engine) as connection:
+                for row in api_keys.standing(connection, [digest(key)]):
+                    api_keys.used(connection, row["id"])
+                    return _program(row)
+        raise _unauthorized("This API key is not valid.", ' error="invalid_token"')
+
+    def _standing(
+        self, connection: sa.Connection, session_ids: Collection[str], digests: Collection[str]
+    ) -> dict[str, Who]:
+        found: dict[str, Who] = {}
+        for row in sessions.standing(connection, session_ids) if session_ids else ():
+            proof = self.proof_for(row["name"])
+            if proof is None or hmac.compare_digest(row["proof"] or "", proof):
+                only = None if row["surveys"] is None else frozenset(row["surveys"])
+                found[row["id"]] = Who(row["name"], LEVEL_OF_ROLE[Role(row["role"])], only, session=row["id"])
+        for row in api_keys.standing(connection, digests) if digests else ():
+            found[row["digest"]] = _program(row)
+        return found
+
+
+def _program(row: sa.RowMapping) -> Who:
+    scopes = [scope for scope in KeyScope if scope in row["scopes"]]
+    return Who(f"key {row['id']}", level_of_scopes(scopes), key=row["digest"])
 
 
 class Gate:
-    """ASGI middleware: lets through what is open and whom `Access` admits, and sends the others to log in.
+    """ASGI middleware: lets through what is open and who has the right, and sends those who are nobody to log in.
 
-    Behind it `request.state.judge` says who asks.
+    Behind it `request.state.who` says who asks. `refuse` makes an answer of a problem, as a page where one was wanted.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self.app, self.access = app, access
+    def __init__(
+        self, app: ASGIApp, access: Access, settings: Settings, refuse: Callable[[HTTPConnection, Problem], Response]
+    ) -> None:
+        self.app, self._access, self._settings, self._refuse = app, access, settings, refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or self._is_open(scope["path"]):
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        method = "GET" if scope.get("method") == "HEAD" else scope.get("method", "")
+        rights = rights_at(scope["path"])
+        right = rights.get(method)
+        if right is not None and right.level is Level.NOBODY:
             await self.app(scope, receive, send)
             return
         request = HTTPConnection(scope)
         try:
-            judge = self.access.admits(request)
-            scope.setdefault("state", {})["judge"] = judge
-            refusal = None if judge else _send_to_login(scope)
-        except Problem as problem:
-            refusal = problem.response()
-        if refusal:
+            who = await run_in_threadpool(self._access.admits, request.headers, request.cookies.get(COOKIE, ""))
+            scope.setdefault("state", {})["who"] = who
+            refusal = None if who else _send_to_login(scope)
+            if who is not None:
+                self._check(who, method, right, rights, request.headers)
+        except (Problem, Later) as error:
+            refusal = self._refuse(request, as_problem(error))
+        if refusal is not None:
             await refusal(scope, receive, send)
             return
 
@@ -97,40 +181,20 @@ class Gate:
 
         await self.app(scope, receive, not_kept)
 
-    @staticmethod
-    def _is_open(path: str) -> bool:
-        return path in _OPEN or path.startswith(_OPEN_BELOW)
-
-
-class Throttle:
-    """Counts failures by address: after `most` within `seconds`, an address has to wait. Kept in memory."""
-
-    _ADDRESSES = 10_000
-
-    def __init__(self, most: int = 10, seconds: float = 300, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._seconds, self._clock = most, seconds, clock
-        self._failures: dict[str, deque[float]] = {}
-
-    def wait(self, address: str) -> float:
-        """Seconds until this address may try again; 0 when it may now."""
-        failures = self._failures.get(address)
-        if failures is None or len(failures) < self._most:
-            return 0
-        return max(failures[0] + self._seconds - self._clock(), 0)
-
-    def failed(self, address: str) -> None:
-        """This address failed just now."""
-        # At the end of the dictionary stand those that failed last; whoever fails from many addresses pushes
-        # out the oldest, not the memory's limit.
-        failures = self._failures.pop(address, deque(maxlen=self._most))
-        failures.append(self._clock())
-        self._failures[address] = failures
-        if len(self._failures) > self._ADDRESSES:
-            del self._failures[next(iter(self._failures))]
+    def _check(self, who: Who, method: str, right: Right | None, rights: dict[str, Right], headers: Headers) -> None:
+        if not rights:
+            raise Problem(404, "There is nothing at this address.")
+        if right is None:
+            allowed = ", ".join(sorted(rights))
+            raise Problem(405, "This address does not take that method.", headers={"Allow": allowed})
+        if not who.may(right):
+            raise Problem(403, "You may not do or see this; an admin can let you.", kind="forbidden")
+        if who.session is not None and method not in _SAFE:
+            refuse_foreign(headers, self._settings)
 
 
 def refuse_foreign(headers: Headers, settings: Settings) -> None:
-    """A 403 problem when what is posted came from another site, as far as the browser tells; other tools tell nothing
+    """A 403 problem when what is sent came from another site, as far as the browser tells; other tools tell nothing
     and may.
     """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
@@ -162,4 +226,4 @@ def _unauthorized(detail: str, why: str = "") -> Problem:
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return sha256(text.encode("utf-8", "surrogatepass")).digest()

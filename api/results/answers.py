@@ -3,19 +3,22 @@ quarantine holds.
 
 Guarantees: a list costs the same on every page of it (keyset by id, which is also the time of arrival); a search
 that takes too long is refused with advice, not with an error; a verdict and what follows from it are kept together or
-not at all; the client's id never leaves.
+not at all; the client's id never leaves; who sees only some surveys is shown answers of no other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from psycopg2.errors import QueryCanceled
 
+from api.results.access import Who
 from api.results.models import Answer, ContactShown, Filter, Item, Quarantined, Said, Ticket
-from heed.contracts import Judge, Reading, first_id, reasons_of
+from heed.contracts import Reading, first_id, reasons_of
+from heed.db import audit
 from heed.db import engine as db
+from heed.db.audit import Action
 from heed.db.quarantine import standing
 from heed.db.tables import feedback, quarantine, tickets, verdicts
 from heed.db.verdicts import say
@@ -45,12 +48,14 @@ class Answers:
         self._engine = engine
         self._desk = _desk_address(settings)
 
-    def newest(self, wanted: Filter, limit: int, before: UUID | None = None) -> list[Item]:
-        """Up to `limit` answers, newest first, older than `before`."""
+    def newest(
+        self, wanted: Filter, limit: int, before: UUID | None = None, only: Collection[str] | None = None
+    ) -> list[Item]:
+        """Up to `limit` answers, newest first, older than `before`, of `only` these surveys (None: all)."""
         query = (
             sa.select(*_LISTED, *_TICKET)
             .select_from(_JOINED)
-            .where(*_conditions(wanted), *([feedback.c.id < before] if before else []))
+            .where(*_conditions(wanted), *_among(only), *([feedback.c.id < before] if before else []))
             .order_by(feedback.c.id.desc())
             .limit(limit)
         )
@@ -63,16 +68,18 @@ class Answers:
                 raise Problem(422, detail, kind="too-broad") from error
             raise
 
-    def one(self, answer_id: UUID) -> Answer:
-        """One answer, whole; a 404 problem when there is none."""
+    def one(self, answer_id: UUID, only: Collection[str] | None = None) -> Answer:
+        """One answer, whole; a 404 problem when there is none among `only` these surveys (None: all)."""
         with db.begin(self._engine) as connection:
-            return self._read(connection, answer_id)
+            return self._read(connection, answer_id, only)
 
-    def judge(self, answer_id: UUID, needs_person: bool, judge: Judge) -> Answer:
+    def judge(self, answer_id: UUID, needs_person: bool, who: Who) -> Answer:
         """Record a verdict and do what follows from it; the answer as it is then, or a 404 problem."""
         with db.begin(self._engine) as connection:
-            say(connection, answer_id, needs_person, judge)
-            return self._read(connection, answer_id)
+            said = say(connection, answer_id, needs_person, who.judge)
+            if said is not None and said.new:
+                audit.note(connection, who.actor, Action.VERDICT, str(answer_id), needs_person=needs_person)
+            return self._read(connection, answer_id, who.surveys)  # not theirs to see: all of it is undone
 
     def waiting(self, survey: str) -> int:
         """How many answers wait for a verdict, counted up to WAITING_MOST, so that it never costs more than that."""
@@ -87,8 +94,9 @@ class Answers:
         with db.begin(self._engine) as connection:
             return [Quarantined(**row) for row in connection.execute(query).mappings()]
 
-    def _read(self, connection: sa.Connection, answer_id: UUID) -> Answer:
-        query = sa.select(*_LISTED, *_WHOLE, *_TICKET).select_from(_JOINED).where(feedback.c.id == answer_id)
+    def _read(self, connection: sa.Connection, answer_id: UUID, only: Collection[str] | None) -> Answer:
+        chosen = sa.select(*_LISTED, *_WHOLE, *_TICKET).select_from(_JOINED)
+        query = chosen.where(feedback.c.id == answer_id, *_among(only))
         row = connection.execute(query).first()
         if row is None:
             raise Problem(404, "There is no such answer.", kind="unknown-feedback")
@@ -119,6 +127,10 @@ def _desk_address(settings: Settings) -> str | None:
     if settings.zendesk_url:
         return str(settings.zendesk_url).rstrip("/")
     return f"https://{settings.zendesk_subdomain}.zendesk.com" if settings.zendesk_subdomain else None
+
+
+def _among(only: Collection[str] | None) -> list[sa.ColumnElement[bool]]:
+    return [] if only is None else [feedback.c.survey.in_(only)]
 
 
 def _conditions(wanted: Filter) -> Iterable[sa.ColumnElement[bool]]:

@@ -1,16 +1,18 @@
 """The results site's composition root: its parts, its routes, its gate, its health."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
 
-from api.results import login, pages, routes
+from api.results import login, pages, people, people_pages, routes
 from api.results.access import Access, Gate
 from api.results.answers import Answers
 from api.results.live import Live
 from api.results.recent import Recent
+from api.results.revoked import keep_out
 from api.results.templates import Templates
 from heed import __version__, books
 from heed.db import engine as db
@@ -26,14 +28,17 @@ from heed.web.static import FRONTEND, Static
 def create_app(settings: Settings) -> FastAPI:
     """The site as an ASGI app; connects when first used. `app.state.live.close` ends its open streams."""
     engine = db.connect(settings, "results")
-    access, templates, answers = Access(settings), Templates(), Answers(engine, settings)
+    access, templates, answers = Access(settings, engine), Templates(), Answers(engine, settings)
+    persons = people.People(engine)
     live = Live(settings, partial(routes.load, engine, answers))
     recent_books = Recent(partial(books.take, engine, Queue.connect(settings)))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         live.start()
+        keeping_out = asyncio.create_task(keep_out(access, live))
         yield
+        keeping_out.cancel()
         live.close()
         await live.stopped()
         engine.dispose()
@@ -48,15 +53,17 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry=fastapi_problems.NO_TELEMETRY,
     )
     app.state.live = live
-    app.include_router(routes.router(settings, engine, answers, recent_books, live))
+    app.include_router(routes.router(engine, answers, recent_books, live))
+    app.include_router(people.router(persons))
     app.include_router(login.router(settings, engine, access, templates))
     app.include_router(pages.router(settings, engine, answers, templates))
+    app.include_router(people_pages.router(engine, persons, templates))
     ready = {"postgres": partial(db.check, engine), "schema": partial(schema.check, engine)}
     app.router.routes.extend(health.routes(ready=ready))
     app.mount("/static", Static(FRONTEND / "results" / "static", FRONTEND / "shared"))
     fastapi_problems.install(app)
     pages.show_errors(app, templates)
-    app.add_middleware(Gate, access=access)
+    app.add_middleware(Gate, access=access, settings=settings, refuse=partial(pages.answer_problem, templates))
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Measure)

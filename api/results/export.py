@@ -1,7 +1,8 @@
 """Answers as CSV, for spreadsheets.
 
 Guarantees: an export of any size takes constant memory and holds no database connection while the reader is slow;
-no cell is taken for a formula; an export that breaks off ends the connection, so it never looks complete.
+no cell is taken for a formula; an export that breaks off ends the connection, so it never looks complete; none begins
+that is not in the audit, which holds neither what was searched for nor what was found.
 """
 
 import csv
@@ -9,7 +10,18 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from uuid import UUID
 
-from api.results.models import Item
+import anyio
+import sqlalchemy as sa
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from api.results.models import Item, Listing
+from heed.db import audit
+from heed.db import engine as db
+from heed.db.audit import Action
+from heed.errors import Later
+from heed.telemetry import log
 
 BATCH = 500
 # fmt: off
@@ -23,16 +35,50 @@ COLUMNS = [
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def rows(fetch: Callable[[UUID | None], list[Item]], before: UUID | None = None) -> Iterator[str]:
-    """The file's text in parts. `fetch` gives up to BATCH answers older than an id; its first error is raised here."""
-    return _text(fetch(before), fetch)
+class Export(StreamingResponse):
+    """The file as an answer. `fetch` gives up to BATCH answers older than an id; its first error is raised here."""
 
+    media_type = "text/csv"
 
-def _text(batch: list[Item], fetch: Callable[[UUID | None], list[Item]]) -> Iterator[str]:
-    yield "\ufeff" + _lines([COLUMNS])
-    while batch:
-        yield _lines(_cells(item) for item in batch)
-        batch = fetch(batch[-1].id) if len(batch) == BATCH else []
+    def __init__(
+        self,
+        engine: sa.Engine,
+        actor: str,
+        wanted: Listing,
+        fetch: Callable[[UUID | None], list[Item]],
+    ) -> None:
+        self._engine, self._actor, self._fetch = engine, actor, fetch
+        self._rows, self._complete = 0, False
+        first = fetch(wanted.before)
+        said = wanted.model_dump(mode="json", exclude_none=True, exclude={"q", "limit", "format"})
+        if wanted.q:
+            said["searched"] = True
+        with db.begin(engine) as connection:
+            audit.note(connection, actor, Action.EXPORT, "feedback", **said)
+        super().__init__(self._text(first), headers={"Content-Disposition": 'attachment; filename="feedback.csv"'})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):  # also when the reader went away
+                await run_in_threadpool(self._ended)
+
+    def _text(self, batch: list[Item]) -> Iterator[str]:
+        yield "\ufeff" + _lines([COLUMNS])
+        while batch:
+            yield _lines(_cells(item) for item in batch)
+            self._rows += len(batch)
+            batch = self._fetch(batch[-1].id) if len(batch) == BATCH else []
+        self._complete = True
+
+    def _ended(self) -> None:
+        told = {"rows": self._rows, "complete": self._complete}
+        try:
+            with db.begin(self._engine) as connection:
+                audit.note(connection, self._actor, Action.EXPORT_ENDED, "feedback", **told)
+        except Later:  # that it began is there
+            log.warning("the end of an export is not in the audit", **told)
 
 
 def _lines(lines: Iterable[Iterable[object]]) -> str:

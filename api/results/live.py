@@ -18,6 +18,7 @@ from uuid import UUID
 
 from psycopg2.extensions import connection as PsycopgConnection
 
+from api.results.access import Who
 from api.results.models import Item, Push
 from heed.db.engine import listener
 from heed.db.notify import CHANNEL
@@ -34,10 +35,12 @@ AWAY = b'event: away\ndata: {"detail": "The database is away; what you see is th
 
 @dataclass(eq=False, slots=True)
 class Viewer:
-    """One open connection. `seen` is the version it was given last."""
+    """One open connection, and whose. `seen` is the version it was given last; `over`: it may see no more."""
 
+    who: Who
     news: asyncio.Event = field(default_factory=asyncio.Event)
     seen: int = 0
+    over: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -106,9 +109,9 @@ class Live:
         """Whether somebody watches this survey already, so that it is known to exist."""
         return survey in self._channels
 
-    def join(self, survey: str) -> tuple[Channel, Viewer]:
+    def join(self, survey: str, who: Who) -> tuple[Channel, Viewer]:
         """A new viewer; the current state comes at once, or as soon as it is read."""
-        channel, viewer = self._channels.setdefault(survey, Channel()), Viewer()
+        channel, viewer = self._channels.setdefault(survey, Channel()), Viewer(who)
         channel.viewers.add(viewer)
         LIVE_VIEWERS.inc()
         if channel.version:
@@ -125,6 +128,10 @@ class Live:
         LIVE_VIEWERS.dec()
         if not channel.viewers:
             del self._channels[survey]
+
+    def viewers(self) -> list[tuple[str, Viewer]]:
+        """All of them, with the survey that each watches."""
+        return [(survey, viewer) for survey, channel in self._channels.items() for viewer in channel.viewers]
 
     def _show(self, survey: str, whole: bytes, delta: bytes) -> None:
         channel = self._channels.get(survey)

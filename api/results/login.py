@@ -1,7 +1,8 @@
-"""Logging in and out: by password or by a one-time link.
+"""Logging in and out: by name and password, or by a one-time link.
 
 Guarantees: a link works once, also when two use it at the same moment, and is not used up by a browser that only
-looks ahead; guessing the password is slowed down by address; other sites' forms are refused.
+looks ahead; guessing is slowed down by address and by name; who has no account is answered like who has a wrong
+password, after the same time; other sites' forms are refused.
 """
 
 import math
@@ -9,12 +10,17 @@ from typing import Annotated
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Form, Request
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.dialects.postgresql import insert
 from starlette.responses import RedirectResponse, Response
 
-from api.results.access import COOKIE, SESSION_SECONDS, Access, Throttle, local_path, refuse_foreign
+from api.results.access import COOKIE, Access, Who, local_path, refuse_foreign
 from api.results.templates import Templates
+from heed import passwords
+from heed.contracts import BUILT_IN, PersonName
+from heed.db import audit, logins, people, sessions
 from heed.db import engine as db
+from heed.db.audit import Action
 from heed.db.tables import used_links
 from heed.errors import Invalid, Later
 from heed.links import VALID_SECONDS, read_login_token
@@ -22,69 +28,106 @@ from heed.settings import Settings
 from heed.telemetry import LOGINS
 
 _INSTEAD = "Log in with the password instead."
+_AWAY = "Nobody can log in at the moment, because the database is away. Try again."
+_NAME = TypeAdapter(PersonName)
 
 
 def router(settings: Settings, engine: sa.Engine, access: Access, templates: Templates) -> APIRouter:
     """The routes /login and /logout."""
     routes = APIRouter(include_in_schema=False)
-    throttle = Throttle()
     secret_key = settings.need("secret_key")
 
-    def form(request: Request, message: str = "", status: int = 200, then: str = "/", wait: float = 0) -> Response:
+    def form(message: str = "", status: int = 200, then: str = "/", wait: float = 0, name: str = "") -> Response:
         headers = {"Retry-After": str(math.ceil(wait))} if wait else {}
-        values = {"message": message, "next": local_path(then), "has_password": access.has_password}
+        values = {"message": message, "next": local_path(then), "has_password": access.has_password, "name": name}
         return templates.page("login.html", status, headers, **values)
 
-    def enter(request: Request, path: str, by: str) -> Response:
+    def begin(connection: sa.Connection, request: Request, name: str, by: str) -> str | None:
+        return sessions.begin(
+            connection,
+            name,
+            by,
+            proof=access.proof_for(name),
+            user_agent=request.headers.get("user-agent", ""),
+            address=_address(request),
+        )
+
+    def enter(request: Request, token: str, path: str, by: str) -> Response:
         LOGINS.labels(by).inc()
         response = RedirectResponse(path, 303, {"Cache-Control": "no-store"})
         secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, access.new_session(), SESSION_SECONDS, httponly=True, samesite="lax", secure=secure)
+        response.set_cookie(COOKIE, token, sessions.SECONDS, httponly=True, samesite="lax", secure=secure)
         return response
 
     @routes.get("/login")
     def show(request: Request, once: str = "", next: str = "/") -> Response:
         if not once:
-            return form(request, then=next)
+            return form(then=next)
         if "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", "")):
             # An answer that says success would be shown later, as if the link had been followed.
             return Response(status_code=503, headers={"Cache-Control": "no-store"})
         try:
-            first = _use(engine, read_login_token(secret_key, once))
+            nonce = read_login_token(secret_key, once)
+            with db.begin(engine) as connection:
+                token = begin(connection, request, BUILT_IN, "link") if _use(connection, nonce) else None
         except Invalid as error:
             LOGINS.labels("bad-link").inc()
-            return form(request, f"{error} {_INSTEAD}", 403)
+            return form(f"{error} {_INSTEAD}", 403)
         except Later:
-            return form(
-                request, "The link cannot be checked at the moment. Try again, or use the password.", 503, wait=5
-            )
-        if not first:
+            return form("The link cannot be checked at the moment. Try again in a moment.", 503, wait=5)
+        if token is None:
             LOGINS.labels("used-link").inc()
-            return form(request, f"This login link was already used. {_INSTEAD}", 403)
-        return enter(request, "/", by="link")
+            return form(f"This login link was already used. {_INSTEAD}", 403)
+        return enter(request, token, "/", by="link")
 
     @routes.post("/login")
-    async def check(
+    def check(
         request: Request,
+        name: Annotated[str, Form()] = "",
         password: Annotated[str, Form()] = "",
         next: Annotated[str, Form()] = "/",
     ) -> Response:
         refuse_foreign(request.headers, settings)
-        address = request.client.host if request.client else ""
-        wait = throttle.wait(address)
-        if wait:
-            LOGINS.labels("throttled").inc()
-            minutes = math.ceil(wait / 60)
-            return form(request, f"Too many attempts. Try again in {minutes} min.", 429, next, wait)
-        if not access.is_password(password):
-            throttle.failed(address)
+        wanted = name.strip().lower() or BUILT_IN
+        try:
+            with db.begin(engine) as connection:
+                number, wait = logins.attempt(connection, _address(request), wanted)
+            if wait:
+                LOGINS.labels("throttled").inc()
+                minutes = math.ceil(wait / 60)
+                return form(f"Too many attempts. Try again in {minutes} min.", 429, next, wait, name)
+            token = try_password(request, number, wanted, password)
+        except Later:
+            return form(_AWAY, 503, next, 5, name)
+        if token is None:
             LOGINS.labels("bad-password").inc()
-            return form(request, "That is not the password." if access.has_password else "", 403, next)
-        return enter(request, local_path(next), by="password")
+            return form("That is not the name and password of anybody here.", 403, next, name=name)
+        return enter(request, token, local_path(next), by="password")
+
+    def try_password(request: Request, number: int, wanted: str, password: str) -> str | None:
+        with db.begin(engine) as connection:
+            found = people.to_check(connection, wanted) if _is_name(wanted) else None
+        kept = found[1] if found else None
+        right = passwords.matches(kept, password)  # always, so that it takes the same time for everybody
+        if found is not None and found[0].built_in:
+            right = access.is_password(password)
+        with db.begin(engine) as connection:
+            # Looked up again: a new password, or being disabled, ends what began before it.
+            unchanged = found is not None and people.to_check(connection, wanted, hold=True) == found
+            token = begin(connection, request, wanted, "password") if right and unchanged else None
+            if token is None:
+                # What nobody is called may be a password in the wrong field.
+                audit.note(connection, wanted if found else "(nobody)", Action.LOGIN_FAILED)
+            else:
+                logins.succeeded(connection, number)
+        return token
 
     @routes.post("/logout")
-    async def leave(request: Request) -> Response:
-        refuse_foreign(request.headers, settings)
+    def leave(request: Request) -> Response:
+        who: Who = request.state.who
+        if who.session is not None:
+            with db.begin(engine) as connection:
+                sessions.log_out(connection, who.actor, who.session)
         response = RedirectResponse("/login", 303)
         response.delete_cookie(COOKIE)
         return response
@@ -92,10 +135,21 @@ def router(settings: Settings, engine: sa.Engine, access: Access, templates: Tem
     return routes
 
 
-def _use(engine: sa.Engine, nonce: str) -> bool:
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _is_name(text: str) -> bool:
+    try:
+        _NAME.validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def _use(connection: sa.Connection, nonce: str) -> bool:
     """Whether this is the nonce's first use; forgets those that have expired anyway."""
     expired = sa.func.now() - sa.func.make_interval(0, 0, 0, 0, 0, 0, 2 * VALID_SECONDS)
-    with db.begin(engine) as connection:
-        connection.execute(sa.delete(used_links).where(used_links.c.used_at < expired))
-        used = insert(used_links).values(nonce=nonce).on_conflict_do_nothing().returning(used_links.c.nonce)
-        return connection.execute(used).first() is not None
+    connection.execute(sa.delete(used_links).where(used_links.c.used_at < expired))
+    used = insert(used_links).values(nonce=nonce).on_conflict_do_nothing().returning(used_links.c.nonce)
+    return connection.execute(used).first() is not None

@@ -1,6 +1,7 @@
 """The managers' pages. Each is a frame with its data as JSON in it; the module results.js shows the data.
 
-Guarantees: a page comes up while Postgres is away, and shows the data when it is back.
+Guarantees: a page that is open stays while Postgres is away, and goes on when it is back; one that is opened meanwhile
+says so, and comes up by itself; a page offers nothing that who looks at it may not do.
 """
 
 from typing import Any
@@ -10,11 +11,13 @@ import sqlalchemy as sa
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from api.results import summary
 from api.results.answers import Answers
-from api.results.routes import load
+from api.results.rights import MANAGER, RIGHTS
+from api.results.routes import asking, load
 from api.results.templates import Templates
 from heed.contracts import DEFAULT_SURVEY
 from heed.contracts.text import Slug
@@ -22,9 +25,10 @@ from heed.db import engine as db
 from heed.errors import Later
 from heed.settings import Settings
 from heed.web.fastapi_problems import as_problem
-from heed.web.problems import Problem
+from heed.web.problems import RETRY_SECONDS, Problem
 
-_TITLES = {404: "This page does not exist", 503: "Not available at the moment"}
+_BOOKS = RIGHTS["GET", "/api/v1/books"]
+_TITLES = {403: "Not allowed", 404: "This page does not exist", 503: "Not available at the moment"}
 
 
 def router(settings: Settings, engine: sa.Engine, answers: Answers, templates: Templates) -> APIRouter:
@@ -33,26 +37,34 @@ def router(settings: Settings, engine: sa.Engine, answers: Answers, templates: T
     form = str(settings.feedback_url or f"http://127.0.0.1:{settings.feedback_port}").rstrip("/")
 
     @routes.get("/")
-    def home() -> Response:
-        return show(DEFAULT_SURVEY.slug)
+    def home(request: Request) -> Response:
+        who = asking(request)
+        # Who does not see the default survey begins with the first of theirs.
+        slug = DEFAULT_SURVEY.slug
+        return show(slug if who.sees(slug) or not who.surveys else min(who.surveys), request)
 
     @routes.get("/s/{slug}")
-    def show(slug: Slug) -> Response:
+    def show(slug: Slug, request: Request) -> Response:
+        who = asking(request)
+        who.check_sees(slug)
         surveys: dict[str, str] = {}
         state = None
         try:
             with db.begin(engine) as connection:
-                surveys = summary.questions(connection)
+                known = summary.questions(connection)
+            surveys = {each: question for each, question in known.items() if who.sees(each)}
             state = load(engine, answers, slug).model_dump(mode="json")
         except Later:
             pass  # the page says so, and comes alive when it can
         path = "/" if slug == DEFAULT_SURVEY.slug else f"/s/{slug}"
-        data = {"survey": slug, "state": state, "form": f"{form}{path}"}
+        data = {"survey": slug, "state": state, "form": f"{form}{path}", "books": who.may(_BOOKS)}
         title = surveys.get(slug, "Results")
-        return templates.page("results.html", data=data, slug=slug, title=title, surveys=surveys)
+        return templates.page("results.html", data=data, slug=slug, title=title, surveys=surveys, who=who)
 
     @routes.get("/review")
-    def review(survey: Slug = DEFAULT_SURVEY.slug) -> Response:
+    def review(request: Request, survey: Slug = DEFAULT_SURVEY.slug) -> Response:
+        who = asking(request)
+        who.check_sees(survey)
         asked = "Review"
         options: list[dict[str, Any]] = []
         try:
@@ -62,30 +74,44 @@ def router(settings: Settings, engine: sa.Engine, answers: Answers, templates: T
         except Later:
             pass  # the page says so, and comes alive when it can
         data = {"review": survey, "options": options}
-        return templates.page("review.html", data=data, slug=survey, title=asked)
+        return templates.page("review.html", data=data, slug=survey, title=asked, who=who)
 
     @routes.get("/feedback/{answer_id}")
-    def one(answer_id: UUID) -> Response:
-        answer = answers.one(answer_id)
+    def one(answer_id: UUID, request: Request) -> Response:
+        who = asking(request)
+        answer = answers.one(answer_id, who.surveys)
         with db.begin(engine) as connection:
             survey = summary.find(connection, answer.survey)
-        data = {"answer": answer.model_dump(mode="json"), "options": [each.model_dump() for each in survey.options]}
-        return templates.page("answer.html", data=data, answer_id=answer_id, slug=answer.survey)
+        options = [each.model_dump() for each in survey.options]
+        data = {"answer": answer.model_dump(mode="json"), "options": options, "judges": who.may(MANAGER)}
+        return templates.page("answer.html", data=data, answer_id=answer_id, slug=answer.survey, who=who)
 
     return routes
 
 
+def _wants_page(request: HTTPConnection) -> bool:
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+
+
+def answer_problem(templates: Templates, request: HTTPConnection, problem: Problem) -> Response:
+    """A problem as a page for those who asked for one; the JSON routes keep their problem documents."""
+    if not _wants_page(request):
+        return problem.response()
+    values: dict[str, Any] = {"title": _TITLES.get(problem.status, "That did not work"), "detail": problem.detail}
+    # What is away comes back, and then the page comes up by itself.
+    again = RETRY_SECONDS if problem.status == 503 and request.scope["method"] == "GET" else None
+    who = getattr(request.state, "who", None)
+    return templates.page("problem.html", problem.status, problem.headers, again=again, who=who, **values)
+
+
 def show_errors(app: FastAPI, templates: Templates) -> None:
-    """Errors as a page for those who asked for one; the JSON routes keep their problem documents."""
+    """Errors by `answer_problem`."""
 
     async def respond(request: Request, error: Exception) -> Response:
         problem = as_problem(error)
-        if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
-            return problem.response()
-        if isinstance(error, RequestValidationError):  # an address that cannot be one of ours
-            problem = Problem(404, "There is nothing at this address.")
-        values: dict[str, Any] = {"title": _TITLES.get(problem.status, "That did not work"), "detail": problem.detail}
-        return templates.page("problem.html", problem.status, problem.headers, **values)
+        if isinstance(error, RequestValidationError) and _wants_page(request):
+            problem = Problem(404, "There is nothing at this address.")  # it cannot be one of ours
+        return answer_problem(templates, request, problem)
 
     for kind in (Problem, HTTPException, RequestValidationError, Later):
         app.add_exception_handler(kind, respond)

@@ -1,4 +1,4 @@
-"""The JSON routes. They say what is asked; who asks was settled at the gate."""
+"""The JSON routes of results and answers. Who may ask at all was settled at the gate; here each sees their surveys."""
 
 from functools import partial
 from typing import Annotated
@@ -7,21 +7,28 @@ from uuid import UUID
 import sqlalchemy as sa
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from api.results import export, performance, summary
-from api.results.access import refuse_foreign
+from api.results.access import Who
 from api.results.answers import Answers
 from api.results.live import Live
 from api.results.models import Answer, Filter, Listing, Page, Performance, Push, Quarantined, Results, Verdict
 from api.results.recent import Recent
+from api.results.rights import EXPORT
 from api.results.stream import Stream
 from heed.books import Books
 from heed.contracts.text import Slug
 from heed.db import engine as db
-from heed.settings import Settings
+from heed.web.problems import Problem
 
 NEWEST = 20
+
+
+def asking(request: Request) -> Who:
+    """Who asks, as the gate knows them."""
+    who: Who = request.state.who
+    return who
 
 
 def load(engine: sa.Engine, answers: Answers, survey: str) -> Push:
@@ -32,7 +39,7 @@ def load(engine: sa.Engine, answers: Answers, survey: str) -> Push:
     return Push(results=results, newest=newest, waiting=answers.waiting(survey))
 
 
-def router(settings: Settings, engine: sa.Engine, answers: Answers, books: Recent[Books], live: Live) -> APIRouter:
+def router(engine: sa.Engine, answers: Answers, books: Recent[Books], live: Live) -> APIRouter:
     """The routes under /api/v1."""
     routes = APIRouter(prefix="/api/v1")
     performances: dict[str, Recent[Performance]] = {}
@@ -46,14 +53,16 @@ def router(settings: Settings, engine: sa.Engine, answers: Answers, books: Recen
             return performance.load(connection, survey)
 
     @routes.get("/surveys/{slug}/results")
-    def results(slug: Slug) -> Results:
+    def results(slug: Slug, request: Request) -> Results:
         """Totals by option and by sentiment, by hour and by day, and tickets by state."""
+        asking(request).check_sees(slug)
         with db.begin(engine) as connection:
             return summary.load(connection, slug)
 
     @routes.get("/surveys/{slug}/triage")
-    def triage(slug: Slug) -> Performance:
+    def triage(slug: Slug, request: Request) -> Performance:
         """How well triage works: precision and recall, estimated from what people said of its decisions."""
+        asking(request).check_sees(slug)
         if slug not in performances:
             found(slug)
         return performances.setdefault(slug, Recent(partial(measured, slug))).read()
@@ -68,31 +77,35 @@ def router(settings: Settings, engine: sa.Engine, answers: Answers, books: Recen
             }
         },
     )
-    async def watch(slug: Slug) -> Response:
+    async def watch(slug: Slug, request: Request) -> Response:
         """Server-sent events: the state at once, then again after each change."""
+        who = asking(request)
+        who.check_sees(slug)
         if not live.watched(slug):
             await run_in_threadpool(found, slug)
-        return Stream(live, slug)
+        return Stream(live, slug, who)
 
     @routes.get(
         "/feedback",
         response_model=Page,
         responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
     )
-    def feedback(listing: Annotated[Listing, Query()]) -> Page | Response:
-        """Answers that fit, newest first, in parts or as a file."""
+    def feedback(listing: Annotated[Listing, Query()], request: Request) -> Page | Response:
+        """Answers that fit, newest first, in parts or as a file (which takes a manager)."""
+        who = asking(request)
         if listing.format == "csv":
-            text = export.rows(lambda before: answers.newest(listing, export.BATCH, before), listing.before)
-            headers = {"Content-Disposition": 'attachment; filename="feedback.csv"'}
-            return StreamingResponse(text, media_type="text/csv", headers=headers)
-        items = answers.newest(listing, listing.limit + 1, listing.before)
+            if who.level < EXPORT:
+                raise Problem(403, "An export takes a manager; an admin can let you.", kind="forbidden")
+            fetch = partial(answers.newest, listing, export.BATCH, only=who.surveys)
+            return export.Export(engine, who.actor, listing, fetch)
+        items = answers.newest(listing, listing.limit + 1, listing.before, who.surveys)
         more = len(items) > listing.limit
         return Page(items=items[: listing.limit], next=items[listing.limit - 1].id if more else None)
 
     @routes.get("/feedback/{answer_id}")
-    def answer(answer_id: UUID) -> Answer:
+    def answer(answer_id: UUID, request: Request) -> Answer:
         """One answer, with its scores, the decision and its ticket."""
-        return answers.one(answer_id)
+        return answers.one(answer_id, asking(request).surveys)
 
     @routes.post("/feedback/{answer_id}/verdict")
     def judge(answer_id: UUID, verdict: Verdict, request: Request) -> Answer:
@@ -102,8 +115,7 @@ def router(settings: Settings, engine: sa.Engine, answers: Answers, books: Recen
         is asked about this answer any more. If it needs a person and has no ticket, it gets one. If it has one and
         needs none, that is a false alarm: the ticket stays as it is. The same verdict again changes nothing more.
         """
-        refuse_foreign(request.headers, settings)
-        return answers.judge(answer_id, verdict.needs_person, request.state.judge)
+        return answers.judge(answer_id, verdict.needs_person, asking(request))
 
     @routes.get("/books")
     def current_books() -> Books:

@@ -1,7 +1,7 @@
 """One viewer's stream of server-sent events.
 
-Guarantees: it ends when the viewer goes, when the process stops, and after an hour, so that a browser that connects
-again shows whether it may still come in.
+Guarantees: it ends when the viewer goes, when they may look no more (api.results.revoked), when the process stops, and
+after an hour, so that a browser that connects again shows whether it may still come in.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import random
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.results.access import Who
 from api.results.live import Live
 
 HEARTBEAT_SECONDS = 15.0
@@ -26,20 +27,20 @@ class Stream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, live: Live, survey: str) -> None:
+    def __init__(self, live: Live, survey: str, who: Who) -> None:
         super().__init__()
-        self._live, self._survey = live, survey
+        self._live, self._survey, self._who = live, survey, who
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Spread, so that viewers who came together do not all come again together.
         ends = asyncio.get_running_loop().time() + MOST_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311
-        channel, viewer = self._live.join(self._survey)
+        channel, viewer = self._live.join(self._survey, self._who)
         gone = asyncio.create_task(_until_gone(receive))
         gone.add_done_callback(lambda _: viewer.news.set())
         try:
             await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
             await _part(send, b"retry: 2000\n\n")
-            while not (gone.done() or self._live.closing or asyncio.get_running_loop().time() > ends):
+            while not (gone.done() or viewer.over or self._live.closing or asyncio.get_running_loop().time() > ends):
                 try:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         await viewer.news.wait()
@@ -47,7 +48,7 @@ class Stream(Response):
                     await _part(send, b": still here\n\n")
                     continue
                 message = channel.take(viewer)
-                if message:
+                if message and not viewer.over:
                     await _part(send, message)
             await send({"type": "http.response.body", "body": b""})
         finally:

@@ -4,6 +4,7 @@ Guarantees: nothing here imports the rest of Heed; a model that has been release
 wrote (a new shape is a new version beside the old one); the JSON Schemas in `schemas/` equal the models.
 """
 
+from heed.contracts.access import BUILT_IN, KEY_PREFIX, KeyScope, PersonName, Role
 from heed.contracts.context import Context
 from heed.contracts.entry import Flag, StreamEntry, parse_entry
 from heed.contracts.event import EVENT_SOURCE, EVENT_TYPE, RULE_PATTERN, NegativeFeedback, rule_pattern
@@ -15,10 +16,12 @@ from heed.contracts.survey import DEFAULT_SURVEY, Option, Survey, Texts
 from heed.contracts.triage import FALSE_ALARM_TAG, Decision, Judge, Label, Priority, Reason, reasons_of
 
 __all__ = [
+    "BUILT_IN",
     "DEFAULT_SURVEY",
     "EVENT_SOURCE",
     "EVENT_TYPE",
     "FALSE_ALARM_TAG",
+    "KEY_PREFIX",
     "RULE_PATTERN",
     "TERMINAL",
     "Contact",
@@ -27,14 +30,17 @@ __all__ = [
     "Driver",
     "Flag",
     "Judge",
+    "KeyScope",
     "Label",
     "NegativeFeedback",
     "Option",
+    "PersonName",
     "Priority",
     "QuarantineKind",
     "QuarantineReason",
     "Reading",
     "Reason",
+    "Role",
     "SentenceRead",
     "StreamEntry",
     "Submission",

@@ -219,3 +219,77 @@ used_links = sa.Table(
     sa.Column("nonce", sa.Text, primary_key=True),
     sa.Column("used_at", Timestamp, nullable=False, server_default=NOW),
 )
+
+# Who may log in to the results site (heed.db.people). The built-in admin is a row like the others; its password is a
+# setting.
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("name", sa.Text, sa.CheckConstraint("name = lower(name)", name="small_letters"), nullable=False),
+    sa.Column("role", sa.Text, nullable=False),  # heed.contracts.Role
+    sa.Column("password_hash", sa.Text),  # argon2id; none: cannot log in by a password of their own
+    sa.Column("surveys", ARRAY(sa.Text)),  # which ones they see; none: all
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("disabled_at", Timestamp),
+    sa.UniqueConstraint("name"),
+)
+
+# Who is logged in (heed.db.sessions).
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # sha256 of the token, which the browser alone has
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey("users.id"), nullable=False),
+    sa.Column("proof", sa.Text),  # of the built-in admin's password as it was then
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("seen_at", Timestamp, nullable=False, server_default=NOW),  # to the minute
+    sa.Column("expires_at", Timestamp, nullable=False),
+    sa.Column("user_agent", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Index("ix_sessions_user_id", "user_id"),
+    sa.Index("ix_sessions_expires_at", "expires_at"),
+)
+
+# Failed logins and those under way, until they no longer slow anybody down (heed.db.logins).
+login_attempts = sa.Table(
+    "login_attempts",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),  # sha256 of what was given, which may be a password in the wrong field
+    sa.Index("ix_login_attempts_address_at", "address", "at"),
+    sa.Index("ix_login_attempts_name_at", "name", "at"),
+    sa.Index("ix_login_attempts_at", "at"),
+)
+
+# What programs come in with (heed.db.api_keys).
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("shown", sa.Text, nullable=False),  # the first 8 characters, to tell keys apart
+    sa.Column("digest", sa.Text, nullable=False),  # sha256 of the key, which its owner alone has
+    sa.Column("scopes", ARRAY(sa.Text), nullable=False),  # heed.contracts.KeyScope
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("last_used_at", Timestamp),  # to the minute, on the results site
+    sa.Column("revoked_at", Timestamp),
+    sa.UniqueConstraint("digest"),
+)
+
+# Who did what (heed.db.audit). Rows are added and never changed: a trigger refuses it.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),  # heed.db.audit.Action
+    sa.Column("object", sa.Text, nullable=False),
+    sa.Column("detail", JSONB, nullable=False),
+    sa.Index("ix_audit_actor_id", "actor", "id"),
+    sa.Index("ix_audit_action_id", "action", "id"),
+)

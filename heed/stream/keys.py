@@ -3,6 +3,7 @@
 from zlib import crc32
 
 SURVEYS = "heed:surveys"  # hash: slug -> Survey as JSON, the published copy that the form reads
+API_KEYS = "heed:api-keys"  # set: sha256 of each API key that may send answers, published likewise
 
 
 def partition_of(name: str, partitions: int) -> int:

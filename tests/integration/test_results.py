@@ -264,8 +264,8 @@ def test_books_without_redis(settings: Settings, serve: Callable[[Any], Served])
 
 def test_without_postgres(settings: Settings, serve: Callable[[Any], Served]) -> None:
     url = type(settings.database_url)("postgresql://127.0.0.1:1/none")
-    with httpx.Client(base_url=serve(create_app(settings.model_copy(update={"database_url": url}))).url) as http:
-        assert http.post("/login", data={"password": ADMIN_PASSWORD}).status_code == 303
+    site = serve(create_app(settings.model_copy(update={"database_url": url}))).url
+    with httpx.Client(base_url=site, headers=KEY) as http:
         for path in (
             RESULTS,
             LIST,
@@ -282,6 +282,16 @@ def test_without_postgres(settings: Settings, serve: Callable[[Any], Served]) ->
             assert http.get(page).status_code == 200
         assert http.get("/readyz").status_code == 503
         assert http.get("/healthz").status_code == 200
+    with httpx.Client(base_url=site, cookies={"heed_session": "once-given"}) as http:
+        away = http.get("/", headers={"Accept": "text/html"})
+        assert (away.status_code, "set-cookie" in away.headers) == (503, False)  # nobody is logged out
+        assert 'http-equiv="refresh"' in away.text
+        assert http.get(RESULTS).headers["content-type"] == "application/problem+json"
+        for path in ("/logout", "/api/v1/keys"):
+            assert http.post(path).status_code == 503
+        refused = http.post("/login", data={"password": ADMIN_PASSWORD})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        assert "Nobody can log in at the moment" in refused.text
 
 
 # No input is an error of ours

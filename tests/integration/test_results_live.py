@@ -19,13 +19,16 @@ from conftest import API_KEY, Served, free_port, need, wait_for
 from results_data import answer
 
 from api.results import stream
+from api.results.access import Who
 from api.results.app import create_app
 from api.results.live import Channel, Live, Viewer
+from api.results.rights import Level
 from heed.db.notify import CHANNEL
 from heed.settings import Settings
 from heed.telemetry import LIVE_VIEWERS
 
 LIVE = "/api/v1/surveys/default/live"
+WHO = Who("somebody", Level.VIEWER)
 KEY = {"Authorization": f"Bearer {API_KEY}"}
 
 
@@ -179,7 +182,7 @@ def test_viewers_cost_one_query(settings: Settings, engine: sa.Engine, serve: Ca
 
 
 def test_a_slow_viewer_misses_only_what_is_in_between() -> None:
-    channel, quick, slow, late = Channel(), Viewer(), Viewer(), Viewer()
+    channel, quick, slow, late = Channel(), Viewer(WHO), Viewer(WHO), Viewer(WHO)
     assert channel.take(quick) == b""
     channel.show(b"whole 1", b"delta 1")
     assert (channel.take(quick), channel.take(slow)) == (b"whole 1", b"whole 1")

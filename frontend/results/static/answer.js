@@ -73,7 +73,7 @@ function sender({ contact, customer, erased_at: erased }) {
   return contact ? from(contact) : customer ? "no contact given" : "anonymous";
 }
 
-function verdicts(item, judge) {
+function verdicts(item, judge, judges) {
   const choice = (needsPerson, text) => {
     const button = el("button", { class: "button button--quiet", "data-needs": String(needsPerson) }, text);
     button.addEventListener("click", () => judge(needsPerson));
@@ -91,7 +91,7 @@ function verdicts(item, judge) {
     ? [choice(false, "This was a false alarm"), choice(true, "This needed a person")]
     : [choice(true, "This needs a person: open a ticket"), choice(false, "This needs nobody")];
   return [
-    el("div", { class: "row" }, ...choices),
+    ...(judges ? [el("div", { class: "row" }, ...choices)] : []),
     item.verdicts.length
       ? el("ul", { class: "verdicts small" }, ...item.verdicts.map(said))
       : el("p", { class: "small soft" }, "Nobody has said anything yet. Verdicts measure triage and teach it."),
@@ -165,14 +165,14 @@ const list = (pairs) =>
   el("dl", { class: "facts" }, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 
 /** The page of one answer. */
-export function answerPage({ answer, options }) {
+export function answerPage({ answer, options, judges }) {
   const status = byId("said");
   let busy = false;
 
   function show() {
     const shown = whole(answer, options);
     byId("answer").replaceChildren(...shown.answer);
-    byId("verdict").replaceChildren(...verdicts(answer, judge));
+    byId("verdict").replaceChildren(...verdicts(answer, judge, judges));
     byId("rest").replaceChildren(...shown.rest);
   }
 

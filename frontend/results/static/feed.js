@@ -4,7 +4,7 @@ const SILENCE = 75_000; // the server sends the state at least every 30 s
 const PAUSE = 3_000;
 
 /**
- * Follow a survey. `handlers`: results(push), state("live" | "connecting" | "away" | "logged-out").
+ * Follow a survey. `handlers`: results(push), state("live" | "connecting" | "away" | "logged-out" | "not-yours").
  */
 export function follow(survey, handlers) {
   const address = `/api/v1/surveys/${survey}`;
@@ -40,9 +40,10 @@ export function follow(survey, handlers) {
     clearTimeout(watchdog);
     handlers.state("connecting");
     const status = await fetch(`${address}/results`).then((answer) => answer.status, () => 0);
-    if (status === 401) handlers.state("logged-out");
+    const shut = { 401: "logged-out", 403: "not-yours", 404: "not-yours" }[status];
+    if (shut) handlers.state(shut);
     else if (status === 503) handlers.state("away");
-    if (status !== 401) setTimeout(open, PAUSE);
+    if (!shut) setTimeout(open, PAUSE);
   }
 
   open();

@@ -120,8 +120,10 @@ function resultsPage(data) {
   if (data.state) show(data.state);
   else showState("away");
   follow(data.survey, { results: show, state: showState });
-  showBooks();
-  setInterval(() => document.hidden || showBooks(), BOOKS_MS);
+  if (data.books) {
+    showBooks();
+    setInterval(() => document.hidden || showBooks(), BOOKS_MS);
+  }
   showPerformance(data.survey);
   setInterval(() => document.hidden || showPerformance(data.survey), FIGURES_MS);
 }

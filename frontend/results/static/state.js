@@ -7,6 +7,7 @@ const NOTICES = {
   connecting: "The connection is lost; what you see is the last known state. Trying again …",
   away: "The database cannot be reached at the moment; what you see is the last known state.",
   "logged-out": "You are logged out; what you see is the last known state.",
+  "not-yours": "You may no longer see this survey; what you see is the last known state.",
 };
 
 /** Where to log in, to come back to this page. */
@@ -18,7 +19,7 @@ export function showState(state) {
   const live = byId("live");
   live.hidden = false;
   live.dataset.state = state === "live" ? "live" : "waiting";
-  say(live, { live: "live", "logged-out": "logged out" }[state] ?? "reconnecting");
+  say(live, { live: "live", "logged-out": "logged out", "not-yours": "not live" }[state] ?? "reconnecting");
   const notice = byId("notice");
   notice.hidden = state === "live";
   say(notice, NOTICES[state]);

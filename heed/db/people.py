@@ -1,0 +1,131 @@
+"""The people of the results site: who may log in, and what they may do and see.
+
+Guarantees: each change is one transaction with its line in the audit; who is disabled or gets a new password is logged
+out by that same transaction; the built-in admin cannot be changed, so somebody can always get in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from heed.contracts import BUILT_IN, Role
+from heed.db import audit
+from heed.db.audit import Action
+from heed.db.tables import sessions, surveys, users
+from heed.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who may log in, unless `disabled_at` says since when no longer. `surveys` None: all."""
+
+    id: int
+    name: str
+    role: Role
+    surveys: tuple[str, ...] | None
+    created_at: datetime
+    disabled_at: datetime | None
+
+    @property
+    def built_in(self) -> bool:
+        """Whether their password is a setting."""
+        return self.name == BUILT_IN
+
+
+def every(connection: sa.Connection) -> list[Person]:
+    """All of them, by name; those who may no longer log in last."""
+    rows = connection.execute(sa.select(users).order_by(users.c.disabled_at.is_not(None), users.c.name))
+    return [_person(row) for row in rows]
+
+
+def find(connection: sa.Connection, name: str, hold: bool = False) -> Person | None:
+    """The person of that name, if there is one; `hold` them as they are until the transaction ends."""
+    query = sa.select(users).where(users.c.name == name)
+    row = connection.execute(query.with_for_update() if hold else query).one_or_none()
+    return None if row is None else _person(row)
+
+
+def to_check(connection: sa.Connection, name: str, hold: bool = False) -> tuple[Person, str | None] | None:
+    """Who of that name may log in, with the hash of their password; `hold` them as they are till the end."""
+    query = sa.select(users).where(users.c.name == name, users.c.disabled_at.is_(None))
+    row = connection.execute(query.with_for_update(read=True) if hold else query).one_or_none()
+    return None if row is None else (_person(row), row.password_hash)
+
+
+def add(
+    connection: sa.Connection, actor: str, name: str, role: Role, only: Sequence[str] | None, password_hash: str
+) -> Person:
+    """Somebody new, who sees `only` these surveys (None: all); `Invalid` when the name is taken or it is no choice."""
+    only = _choice(connection, role, only)
+    values = {"name": name, "role": role, "surveys": only, "password_hash": password_hash}
+    row = connection.execute(insert(users).values(**values).on_conflict_do_nothing().returning(users)).one_or_none()
+    if row is None:
+        raise Invalid(f"There is somebody called {name} already.")
+    audit.note(connection, actor, Action.PERSON_ADDED, name, role=role, surveys=only)
+    return _person(row)
+
+
+def change(
+    connection: sa.Connection, actor: str, name: str, role: Role, only: Sequence[str] | None, disabled: bool
+) -> Person | None:
+    """What somebody may do and see from now on; None when there is nobody of that name."""
+    before = _locked(connection, name)
+    if before is None:
+        return None
+    only = _choice(connection, role, only)
+    same = (before.role, before.surveys, before.disabled_at is not None) == (role, only and tuple(only), disabled)
+    if same:
+        return before
+    since = None if not disabled else before.disabled_at or sa.func.now()
+    values = {"role": role, "surveys": only, "disabled_at": since}
+    changing = sa.update(users).where(users.c.id == before.id).values(**values).returning(users)
+    row = connection.execute(changing).one()
+    if disabled:
+        _log_out(connection, before.id)
+    audit.note(connection, actor, Action.PERSON_CHANGED, name, role=role, surveys=only, disabled=disabled)
+    return _person(row)
+
+
+def set_password(connection: sa.Connection, actor: str, name: str, password_hash: str) -> Person | None:
+    """Give somebody another password, and log them out; None when there is nobody of that name."""
+    person = _locked(connection, name)
+    if person is not None:
+        connection.execute(sa.update(users).where(users.c.id == person.id).values(password_hash=password_hash))
+        _log_out(connection, person.id)
+        audit.note(connection, actor, Action.PASSWORD_SET, name)
+    return person
+
+
+def _locked(connection: sa.Connection, name: str) -> Person | None:
+    """Changes of one person come one after the other, and so do logging in and being disabled."""
+    person = find(connection, name, hold=True)
+    if person is not None and person.built_in:
+        raise Invalid("The built-in admin stays as it is; its password is HEED_ADMIN_PASSWORD.")
+    return person
+
+
+def _choice(connection: sa.Connection, role: Role, only: Sequence[str] | None) -> list[str] | None:
+    if only is None:
+        return None
+    if role is Role.ADMIN:
+        raise Invalid("An admin sees every survey.")
+    if not only:
+        raise Invalid("Choose at least one survey.")
+    known = set(connection.execute(sa.select(surveys.c.slug).where(surveys.c.slug.in_(only))).scalars())
+    strange = sorted(set(only) - known)
+    if strange:
+        raise Invalid(f"There is no survey {strange[0]}.")
+    return sorted(known)
+
+
+def _log_out(connection: sa.Connection, user_id: int) -> None:
+    connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
+
+
+def _person(row: sa.Row[Any]) -> Person:
+    only = None if row.surveys is None else tuple(row.surveys)
+    return Person(row.id, row.name, Role(row.role), only, row.created_at, row.disabled_at)
