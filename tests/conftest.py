@@ -7,6 +7,7 @@ What a test needs and the machine lacks: `need()` skips on a laptop and fails in
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 T = TypeVar("T")
+
+# A shell that runs the tests in its background has SIGINT ignored, and what the tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SECRET = "tests-only-secret-key-of-32-characters-or-more"
 API_KEY = "tests-only-api-key"
