@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from heed.contracts import Survey
 from heed.db import engine as db
-from heed.db.tables import surveys
+from heed.db import surveys
 from heed.errors import Later
 from heed.stream import surveys as published
 
@@ -39,5 +39,4 @@ class Surveys:
 
     def _read(self) -> list[Survey]:
         with db.begin(self._engine) as connection:
-            definitions = connection.execute(sa.select(surveys.c.definition)).scalars()
-            return [Survey.model_validate(definition) for definition in definitions]
+            return surveys.every(connection)

@@ -7,21 +7,19 @@ what was written in it and says what to change; a receipt tells how far an answe
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
-from urllib.parse import quote
+from typing import Protocol
 from uuid import UUID, uuid4
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from api.feedback.embed import framing
 from api.feedback.forms import Given, Wrong, given_by, sentences, submission_of, suspicions, wrongs_of
-from api.feedback.languages import COOKIE as LANGUAGE_COOKIE
-from api.feedback.languages import Language, chosen, language_of
-from api.feedback.submit import COOKIE, COOKIE_SECONDS, AlreadyVoted, Desk, cookie, keep
+from api.feedback.languages import Language
+from api.feedback.submit import COOKIE, AlreadyVoted, Desk, cookie, keep
+from api.feedback.visit import Visit
 from heed.contracts import DEFAULT_SURVEY, Survey, received_at
 from heed.contracts.progress import Progress
 from heed.contracts.text import COMMENT_MAX, EMAIL_MAX, NAME_MAX
@@ -70,54 +68,6 @@ def add(app: Starlette, desk: Desk, receipts: Receipts, settings: Settings) -> N
     app.add_route("/r/{token}/erase", pages.ask_to_erase, methods=["GET"])
     app.add_route("/r/{token}/erase", pages.erase, methods=["POST"])
     app.add_exception_handler(HTTPException, pages.missing)
-
-
-class Visit:
-    """One request: its language, the survey whose page embeds it if one does, and what is carried to the next page."""
-
-    def __init__(self, request: Request, slug: str | None, embed: Survey | None) -> None:
-        self.request, self.slug, self.embed = request, slug, embed
-        # Never the beginning of another site's address.
-        self.path = "/" + quote(request.scope["path"].lstrip("/\\"))
-        self.language = language_of(request)
-        chose = chosen(request)
-        self.carried = {"embed": embed.slug} if embed else {}
-        self.carried |= {"lang": chose.code} if chose else {}
-
-    def page(
-        self, template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
-    ) -> Response:
-        """The template in the visitor's language."""
-        environment = self.language.templates
-        html = environment.get_template(template).render(
-            path=self.path, slug=self.slug, carried=self.carried, embed=self.embed, **values
-        )
-        response = HTMLResponse(html, status, {"Cache-Control": "no-store", "Content-Language": self.language.code})
-        response.headers.update(framing(self.embed) if self.embed else {})
-        response.headers.update(headers or {})
-        if not self.embed and (chose := chosen(self.request)):
-            secure = self.request.scope["scheme"] == "https"
-            response.set_cookie(
-                LANGUAGE_COOKIE, chose.code, COOKIE_SECONDS, httponly=True, samesite="lax", secure=secure
-            )
-        return response
-
-    def message(
-        self, status: int, title: str, text: str, headers: Mapping[str, str] | None = None, **more: Any
-    ) -> Response:
-        """A page that says one thing."""
-        says = self.language.says
-        values = {"state": "problem", "at": None, "words": "", "link": None, **more}
-        return self.page("message.html", status, headers, title=says(title), text=says(text), **values)
-
-    def address(self, path: str, fragment: str = "") -> str:
-        """Where `path` is, with what is carried."""
-        query = "&".join(f"{name}={value}" for name, value in self.carried.items())
-        return f"{path}{'?' if query else ''}{query}{fragment}"
-
-    def link(self, path: str, text: str) -> dict[str, str]:
-        """A link to another page."""
-        return {"address": self.address(path), "text": self.language.says(text)}
 
 
 class Pages:

@@ -4,7 +4,6 @@ Guarantees: what is answered `taken` is on the queue; the same request sent agai
 id; whatever stands in the way is a `Problem` that says what to do.
 """
 
-import hashlib
 import hmac
 import string
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from starlette.requests import Request
 from api.feedback.surveys import Surveys
 from api.feedback.tokens import Tokens, digest_of
 from heed import tracing
-from heed.contracts import KEY_PREFIX, Flag, StreamEntry, Submission, Survey, User, new_id
+from heed.contracts import KEY_PREFIX, Flag, StreamEntry, Submission, Survey, User, fingerprint, new_id
 from heed.errors import Later
 from heed.settings import Settings
 from heed.stream.admission import Admission, Admitted, Full, Held, Limited
@@ -189,7 +188,7 @@ class Desk:
         if not key.startswith(KEY_PREFIX):
             return False
         try:
-            return await is_published(self._redis, hashlib.sha256(key.encode()).hexdigest())
+            return await is_published(self._redis, fingerprint(key))
         except Later as error:
             raise _unavailable(error) from error
         except (RedisError, OSError) as error:

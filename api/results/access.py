@@ -20,10 +20,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.results.rights import LEVEL_OF_ROLE, Level, Right, level_of_scopes, rights_at
-from heed.contracts import BUILT_IN, KEY_PREFIX, Judge, KeyScope, Role
+from heed.contracts import BUILT_IN, KEY_PREFIX, Judge, KeyScope, Role, fingerprint
 from heed.db import api_keys, sessions
 from heed.db import engine as db
-from heed.db.sessions import digest
 from heed.errors import Later
 from heed.settings import Settings
 from heed.web.problems import Problem, as_problem
@@ -70,9 +69,9 @@ class Access:
 
     def __init__(self, settings: Settings, engine: sa.Engine) -> None:
         self._engine = engine
-        self._key = _digest(settings.api_key.get_secret_value()) if settings.api_key else None
+        self._key = fingerprint(settings.api_key.get_secret_value()) if settings.api_key else None
         password = settings.admin_password.get_secret_value() if settings.admin_password else ""
-        self._password = _digest(password) if password else None
+        self._password = fingerprint(password) if password else None
         # In the database, and of no use there for guessing the password: that takes the secret key as well.
         secret = settings.need("secret_key").encode()
         self._proof = hmac.new(secret, b"heed.admin-password." + password.encode(), sha256).hexdigest()
@@ -84,7 +83,7 @@ class Access:
 
     def is_password(self, given: str) -> bool:
         """Whether that is the built-in admin's password; never when none is set."""
-        return self._password is not None and hmac.compare_digest(_digest(given), self._password)
+        return self._password is not None and hmac.compare_digest(fingerprint(given), self._password)
 
     def proof_for(self, name: str) -> str | None:
         """What a session of theirs keeps, so that a changed HEED_ADMIN_PASSWORD ends the built-in admin's."""
@@ -98,7 +97,7 @@ class Access:
         if not cookie:
             return None
         with db.begin(self._engine) as connection:
-            who = self._standing(connection, [digest(cookie)], ()).get(digest(cookie))
+            who = self._standing(connection, [fingerprint(cookie)], ()).get(fingerprint(cookie))
             if who is not None and who.session is not None:
                 sessions.seen(connection, who.session)
         return who
@@ -112,11 +111,11 @@ class Access:
         return {who: found for who, found in now.items() if found is not None}
 
     def _by_key(self, key: str) -> Who:
-        if self._key is not None and hmac.compare_digest(_digest(key), self._key):
+        if self._key is not None and hmac.compare_digest(fingerprint(key), self._key):
             return Who("HEED_API_KEY", Level.ADMIN)
         if key.startswith(KEY_PREFIX):
             with db.begin(self._engine) as connection:
-                for row in api_keys.standing(connection, [digest(key)]):
+                for row in api_keys.standing(connection, [fingerprint(key)]):
                     api_keys.used(connection, row["id"])
                     return _program(row)
         raise _unauthorized("This API key is not valid.", ' error="invalid_token"')
@@ -223,7 +222,3 @@ def _send_to_login(scope: Scope) -> Response:
 
 def _unauthorized(detail: str, why: str = "") -> Problem:
     return Problem(401, detail, kind="unauthorized", headers={"WWW-Authenticate": f'Bearer realm="Heed"{why}'})
-
-
-def _digest(text: str) -> bytes:
-    return sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -4,158 +4,38 @@ Guarantees: a password or a key is answered once, to who made it, and kept nowhe
 """
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Path, Query, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from fastapi import APIRouter, Query, Request
 
 from api.results.access import Who
+from api.results.people_models import (
+    Audited,
+    AuditFilter,
+    KeyMade,
+    KeyShown,
+    Line,
+    Me,
+    NewKey,
+    NewPerson,
+    Number,
+    PersonChange,
+    PersonShown,
+    PersonWithPassword,
+    SessionId,
+    SessionShown,
+)
 from api.results.rights import ADMIN
 from api.results.routes import asking
 from heed import passwords
-from heed.contracts import KeyScope, PersonName, Role
-from heed.contracts.text import Slug, storable
+from heed.contracts import PersonName, Role
 from heed.db import api_keys, audit, people, sessions
 from heed.db import engine as db
-from heed.db.audit import Action
 from heed.errors import Invalid
 from heed.web.problems import Problem
 
 T = TypeVar("T")
-AUDIT_PAGE = 50
-SURVEYS_MOST = 1_000
-
-Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
-SessionId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
-KeyName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(storable)
-]
-Surveys = Annotated[
-    list[Slug] | None,
-    Field(min_length=1, max_length=SURVEYS_MOST, description="Which surveys they see; null: all, as an admin does."),
-]
-
-
-class Me(BaseModel):
-    """Who asks, and what they may do."""
-
-    actor: str = Field(description="A person's name, `key` and its number, or HEED_API_KEY.")
-    level: Literal["viewer", "manager", "admin"]
-    surveys: list[str] | None = Field(description="Which surveys they see; null: all.")
-
-
-class PersonShown(BaseModel):
-    """Somebody who may log in, unless `disabled_at` says since when no longer."""
-
-    name: str
-    role: Role
-    surveys: list[str] | None
-    built_in: bool = Field(description="Their password is a setting, and they stay as they are.")
-    created_at: datetime
-    disabled_at: datetime | None
-
-
-class NewPerson(BaseModel):
-    """Somebody to add."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"name": "ann", "role": "viewer", "surveys": ["default"]}]}
-    )
-
-    name: PersonName
-    role: Role
-    surveys: Surveys = None
-
-
-class PersonChange(BaseModel):
-    """What changes; what is not given stays."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "manager", "surveys": None}]})
-
-    role: Role = Role.VIEWER
-    surveys: Surveys = None
-    disabled: bool = False
-
-
-class PersonWithPassword(BaseModel):
-    """Somebody with their new password, which is shown this once."""
-
-    person: PersonShown
-    password: str
-
-
-class SessionShown(BaseModel):
-    """Where somebody is logged in."""
-
-    id: str
-    created_at: datetime
-    seen_at: datetime = Field(description="When it was used last, to the minute.")
-    expires_at: datetime
-    user_agent: str
-    address: str
-    current: bool = Field(description="It is the one that asks.")
-
-
-class KeyShown(BaseModel):
-    """An API key, without what makes it one."""
-
-    id: int
-    name: str
-    shown: str = Field(description="Its first characters.")
-    scopes: list[KeyScope]
-    created_by: str
-    created_at: datetime
-    last_used_at: datetime | None = Field(description="On this site, to the minute.")
-    revoked_at: datetime | None
-
-
-class NewKey(BaseModel):
-    """A key to make. `submit` is of the feedback site; `manage` includes `read`, and `admin` both."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"name": "the shop's server", "scopes": ["submit"]}]}
-    )
-
-    name: KeyName
-    scopes: Annotated[list[KeyScope], Field(min_length=1, max_length=len(KeyScope))]
-
-
-class KeyMade(BaseModel):
-    """A new key, which is shown this once."""
-
-    info: KeyShown
-    key: str
-
-
-class Line(BaseModel):
-    """A line of the audit: who did what to what."""
-
-    id: int
-    at: datetime
-    actor: str
-    action: str
-    object: str
-    detail: dict[str, Any]
-
-
-class Audited(BaseModel):
-    """A part of the audit, newest first; `next` is the `before` of the following part, null at the end."""
-
-    items: list[Line]
-    next: int | None
-
-
-class AuditFilter(BaseModel):
-    """Which lines; what is not given does not narrow."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    actor: Annotated[str, Field(max_length=200), AfterValidator(storable)] | None = None
-    action: Action | None = None
-    before: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = AUDIT_PAGE
 
 
 class People:

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from api.results import summary
-from api.results.people import AuditFilter, NewKey, NewPerson, Number, People, PersonChange, SessionId, may_end_all
+from api.results.people import People, may_end_all
+from api.results.people_models import AuditFilter, NewKey, NewPerson, Number, PersonChange, SessionId
 from api.results.routes import asking
 from api.results.templates import Templates
 from heed.contracts import KeyScope, PersonName, Role

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from api.results.models import Bucket, Results, Sentiment
 from heed.contracts import Survey, TicketState
+from heed.db import surveys as kept
 from heed.db.tables import surveys
 from heed.web.problems import Problem
 
@@ -40,10 +41,10 @@ def questions(connection: sa.Connection) -> dict[str, str]:
 
 def find(connection: sa.Connection, slug: str) -> Survey:
     """The survey; a 404 problem when there is none."""
-    definition = connection.execute(sa.select(surveys.c.definition).where(surveys.c.slug == slug)).scalar()
-    if definition is None:
+    survey = kept.one(connection, slug)
+    if survey is None:
         raise Problem(404, "There is no such survey.", kind="unknown-survey")
-    return Survey.model_validate(definition)
+    return survey
 
 
 def load(connection: sa.Connection, slug: str) -> Results:

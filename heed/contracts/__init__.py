@@ -4,7 +4,7 @@ Guarantees: nothing here imports the rest of Heed; a model that has been release
 wrote (a new shape is a new version beside the old one); the JSON Schemas in `schemas/` equal the models.
 """
 
-from heed.contracts.access import BUILT_IN, KEY_PREFIX, KeyScope, PersonName, Role
+from heed.contracts.access import BUILT_IN, KEY_PREFIX, KeyScope, PersonName, Role, fingerprint
 from heed.contracts.context import Context
 from heed.contracts.entry import Flag, StreamEntry, parse_entry
 from heed.contracts.event import EVENT_SOURCE, EVENT_TYPE, RULE_PATTERN, NegativeFeedback, rule_pattern
@@ -48,6 +48,7 @@ __all__ = [
     "Texts",
     "TicketState",
     "User",
+    "fingerprint",
     "first_id",
     "new_id",
     "parse_entry",

@@ -1,5 +1,6 @@
 """Words of who may do what on the results site; the feedback site and the commands speak them, too."""
 
+import hashlib
 from enum import StrEnum
 from typing import Annotated
 
@@ -28,3 +29,8 @@ class KeyScope(StrEnum):
     READ = "read"  # as a viewer
     MANAGE = "manage"  # as a manager
     ADMIN = "admin"  # as an admin
+
+
+def fingerprint(token: str) -> str:
+    """What is kept of a token or a key in its place, its SHA-256: too random to be guessed from it."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

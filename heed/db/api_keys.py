@@ -10,10 +10,10 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from heed.contracts import KEY_PREFIX, KeyScope
+from heed.contracts import KEY_PREFIX, KeyScope, fingerprint
 from heed.db import audit
 from heed.db.audit import Action
-from heed.db.sessions import SEEN_SECONDS, digest
+from heed.db.sessions import SEEN_SECONDS
 from heed.db.tables import api_keys
 
 SHOWN = 8  # characters of a key
@@ -24,7 +24,7 @@ def make(connection: sa.Connection, actor: str, name: str, scopes: Collection[Ke
     """A new key: its number, and the key itself, which is kept nowhere."""
     key = KEY_PREFIX + secrets.token_urlsafe(32)
     chosen = [scope for scope in KeyScope if scope in scopes]
-    values = {"name": name, "shown": key[:SHOWN], "digest": digest(key), "scopes": chosen, "created_by": actor}
+    values = {"name": name, "shown": key[:SHOWN], "digest": fingerprint(key), "scopes": chosen, "created_by": actor}
     number = connection.execute(sa.insert(api_keys).values(**values).returning(api_keys.c.id)).scalar_one()
     audit.note(connection, actor, Action.KEY_MADE, f"key {number}", name=name, scopes=chosen)
     return number, key

@@ -4,11 +4,11 @@ Guarantees: an attempt counts before its password is looked at, so that neither 
 one for nothing; a name that nobody has is counted like any other.
 """
 
-import hashlib
 from datetime import timedelta
 
 import sqlalchemy as sa
 
+from heed.contracts import fingerprint
 from heed.db.tables import login_attempts
 
 SECONDS = 300
@@ -18,7 +18,7 @@ MOST_OF_NAME = 20  # more, since anybody can fail in somebody else's name
 
 def attempt(connection: sa.Connection, address: str, name: str) -> tuple[int, float]:
     """Begin an attempt: its number and 0, or how many seconds to wait instead."""
-    hidden = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    hidden = fingerprint(name)
     window = timedelta(seconds=SECONDS)
     connection.execute(sa.delete(login_attempts).where(login_attempts.c.at < sa.func.now() - window))
     wait = 0.0

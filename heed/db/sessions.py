@@ -4,13 +4,13 @@ Guarantees: the database holds no token, so that nobody who reads it can log in;
 was disabled or whose time is over is none from then on, in every process; nobody is logged in while being disabled.
 """
 
-import hashlib
 import secrets
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
 
+from heed.contracts import fingerprint
 from heed.db import audit
 from heed.db.audit import Action
 from heed.db.tables import sessions, users
@@ -18,11 +18,6 @@ from heed.db.tables import sessions, users
 SECONDS = 12 * 3600
 SEEN_SECONDS = 60
 AGENT_MOST = 200
-
-
-def digest(token: str) -> str:
-    """What is kept of a token (or of an API key): too random to be guessed from it."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def begin(
@@ -35,7 +30,7 @@ def begin(
         return None
     connection.execute(sa.delete(sessions).where(sessions.c.expires_at < sa.func.now()))
     token = secrets.token_urlsafe(32)
-    values = {"id": digest(token), "user_id": user_id, "proof": proof, "address": address}
+    values = {"id": fingerprint(token), "user_id": user_id, "proof": proof, "address": address}
     agent = user_agent.replace("\x00", "")[:AGENT_MOST]
     until = sa.func.now() + timedelta(seconds=SECONDS)
     connection.execute(sa.insert(sessions).values(**values, user_agent=agent, expires_at=until))

@@ -20,9 +20,8 @@ from results_data import answer
 from api.feedback.app import create_app as create_feedback
 from api.results import export
 from api.results.app import create_app
-from heed.contracts import KeyScope, Label, Role, Survey
+from heed.contracts import KeyScope, Label, Role, Survey, fingerprint
 from heed.db import api_keys, logins, people, surveys
-from heed.db.sessions import digest
 from heed.db.tables import api_keys as keys_table
 from heed.db.tables import audit, login_attempts, sessions, users
 from heed.links import make_login_token
@@ -88,7 +87,7 @@ def test_somebody_logs_in_by_name_and_password(site: str, root: httpx.Client, en
         kept = connection.execute(sa.select(users.c.password_hash).where(users.c.name == "ann")).scalar_one()
         tokens = connection.execute(sa.select(sessions.c.id)).scalars().all()
     assert kept.startswith("$argon2id$")
-    assert digest(ann.cookies["heed_session"]) in tokens
+    assert fingerprint(ann.cookies["heed_session"]) in tokens
     assert ann.cookies["heed_session"] not in tokens
     with httpx.Client(base_url=site) as by_link:
         by_link.get("/login", params={"once": make_login_token(SECRET)})
@@ -363,9 +362,9 @@ def test_keys_are_shown_once_and_work_until_revoked(site: str, root: httpx.Clien
     assert key.startswith("hk_")
     assert (info["name"], info["shown"], info["scopes"]) == ("the shop", key[:8], ["read", "manage"])
     listed = root.get("/api/v1/keys").text
-    assert (key in listed, digest(key) in listed) == (False, False)
+    assert (key in listed, fingerprint(key) in listed) == (False, False)
     with engine.connect() as connection:
-        assert connection.execute(sa.select(keys_table.c.digest)).scalar_one() == digest(key)
+        assert connection.execute(sa.select(keys_table.c.digest)).scalar_one() == fingerprint(key)
     by_key = {"Authorization": f"bearer {key}"}
     assert httpx.get(f"{site}{ME}", headers=by_key).json()["actor"] == f"key {info['id']}"
     [used] = root.get("/api/v1/keys").json()
