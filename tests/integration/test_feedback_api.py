@@ -173,6 +173,21 @@ def test_rate_limit_counts_an_address_over_all_partitions(settings: Settings, se
     assert Queue.connect(limited).snapshot().added == 6
 
 
+def test_a_repeat_is_answered_whatever_the_limit(settings: Settings, serve: Callable[[Any], Served]) -> None:
+    limited = settings.model_copy(update={"rate_limit": 1, "partitions": 4})
+    with httpx.Client(base_url=serve(create_app(limited)).url) as http:
+        first = post(http, {"vote": "good"}, **{"Idempotency-Key": "one"})
+        headers = {"Idempotency-Key": "one", "X-Heed-Client": first.json()["client"]}
+        for _ in range(3):
+            http.cookies.clear()
+            again = post(http, {"vote": "good"}, **headers)
+            assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+            assert post(http, {"vote": "bad"}, **headers | {"Idempotency-Key": "two"}).status_code == 409
+        http.cookies.clear()
+        assert post(http, {"vote": "good"}).status_code == 429
+    assert Queue.connect(limited).snapshot().added == 1
+
+
 def test_a_full_queue_answers_503_and_recovers(settings: Settings, serve: Callable[[Any], Served]) -> None:
     small = settings.model_copy(update={"queue_cap": 2})
     queue = Queue.connect(small)

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from heed.contracts import Contact, StreamEntry, Submission, new_id, parse_entry, received_at, rule_pattern
+from heed.contracts import (
+    DEFAULT_SURVEY,
+    Contact,
+    StreamEntry,
+    Submission,
+    Survey,
+    new_id,
+    parse_entry,
+    received_at,
+    rule_pattern,
+)
 from heed.contracts.export import EXPORTED, FOLDER, rendered
 from heed.errors import Invalid
 
@@ -84,6 +94,64 @@ def test_first_version_stays_readable() -> None:
     )
     entry = parse_entry({b"v": b"1", b"entry": written})
     assert (entry.vote, entry.rating, entry.contact and entry.contact.email) == ("bad", 1, "ann@example.com")
+
+
+@pytest.mark.parametrize(
+    ("flag", "flags"), [(b"burst", ("burst",)), (b"\xff", None), (b"", None), (b"Two words", None), (b"x" * 33, None)]
+)
+def test_a_flag_of_admission(flag: bytes, flags: tuple[str, ...] | None) -> None:
+    entry = StreamEntry(id=new_id(), survey="default", client="0" * 32, vote="bad")
+    wire = {name.encode(): value.encode() for name, value in entry.fields().items()} | {b"flag": flag}
+    if flags is None:
+        with pytest.raises(Invalid):
+            parse_entry(wire)
+    else:
+        assert parse_entry(wire).flags == flags
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://shop.example", "https://shop.example"),
+        ("HTTPS://Shop.Example:443/", "https://shop.example"),
+        ("http://localhost:8000", "http://localhost:8000"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        *(
+            (odd, None)
+            for odd in ("*", "https://*.example", "shop.example", "https://a.example/path", "ftp://a.example")
+        ),
+        *(
+            (odd, None)
+            for odd in ("https://a.example;script-src *", "https://a b", "https://u@a.example", "http://a:x")
+        ),
+        *((odd, None) for odd in ("https://a.example?x", "https://a.example#x", "javascript:alert(1)", "")),
+    ],
+)
+def test_origins_are_as_browsers_send_them(given: str, kept: str | None) -> None:
+    survey = DEFAULT_SURVEY.model_dump() | {"origins": [given]}
+    if kept is None:
+        with pytest.raises(ValidationError):
+            Survey.model_validate(survey)
+    else:
+        assert Survey.model_validate(survey).origins == (kept,)
+
+
+def test_origins_fit_a_header() -> None:
+    few = [f"https://{'a' * 200}{number}.example" for number in range(13)]
+    assert len(Survey.model_validate(DEFAULT_SURVEY.model_dump() | {"origins": few}).origins) == 13
+    with pytest.raises(ValidationError, match="together"):
+        Survey.model_validate(DEFAULT_SURVEY.model_dump() | {"origins": [*few, *(each + "s" for each in few)]})
+
+
+def test_a_surveys_times_are_in_utc_and_can_be_told() -> None:
+    def opening(at: str) -> Survey:
+        return Survey.model_validate(DEFAULT_SURVEY.model_dump() | {"opens_at": at})
+
+    assert opening("2026-03-01T09:00:00+05:00").opens_at == datetime(2026, 3, 1, 4, tzinfo=UTC)
+    assert f"{opening('2026-03-01T09:00:00+05:00').opens_at:%H:%M}" == "04:00"
+    for odd in ("9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "2026-03-01T09:00:00"):
+        with pytest.raises(ValidationError):
+            opening(odd)
 
 
 @pytest.mark.parametrize("name", EXPORTED)
