@@ -100,14 +100,14 @@ iframe { width: 100%; height: 480px; min-height: 0; border: 0; color-scheme: lig
     note.replaceChildren(fails, link);
     if (dialog?.open) link.focus();
   }
-  // Each page in the frame, and again when another widget or tab has got a token.
+  // Each page in the frame; again when another widget or tab got a token.
   function greet() {
     if (!frame) return;
     clearTimeout(timer);
-    if (!ready) timer = setTimeout(fail, 2_000); // a page that may not be framed loads too, and says nothing
+    if (!ready) timer = setTimeout(fail, 2_000); // a page that may not be framed loads, but is silent
     const { user, userHash: user_hash } = data;
     const who = user && user_hash ? { user, user_hash } : { client: token() };
-    const url = data.url ?? location.origin + location.pathname; // a query may hold what is nobody's business
+    const url = data.url ?? location.origin + location.pathname; // a query may be private
     frame.contentWindow?.postMessage({ heed: "hello", color, url, app: data.app, ref: data.ref, ...who }, site);
   }
   // By which a browser is known again. Kept by this page, since the frame may be forbidden to.
@@ -175,8 +175,9 @@ iframe { width: 100%; height: 480px; min-height: 0; border: 0; color-scheme: lig
     document.body.append(host);
   }
   const before = window.Heed; // of another tag
+  const mine = (name) => host.isConnected && (name ?? survey) === survey && open();
   window.Heed = {
-    open: (name) => before?.open(name) || (host.isConnected && (name ?? survey) === survey && open()),
+    open: (name) => (dialog && mine(name)) || before?.open(name) || mine(name),
     close: () => (before?.close(), dialog?.close()),
   };
 })().catch((error) => console.warn("Heed:", error));

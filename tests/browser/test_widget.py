@@ -723,6 +723,17 @@ def test_a_plain_frame(
     assert [entry.vote for entry in accepted()] == ["bad"]
 
 
+@pytest.mark.parametrize("first", ["dialog", "place"])
+def test_the_dialog_opens_whichever_script_came_first(
+    opened: Callable[..., Page], elsewhere: Elsewhere, site: str, first: str
+) -> None:
+    tags = [tag(site, survey="default"), tag(site, survey="default", target="#form")]
+    in_order = "".join(tags if first == "dialog" else tags[::-1]).replace(" async", "")
+    page = opened(elsewhere.page(SHOP + '<div style="height: 3000px"></div><div id="form"></div>' + in_order))
+    assert page.evaluate("Heed.open()")
+    expect(page.get_by_role("dialog").frame_locator("iframe").get_by_role("button", name="Send")).to_be_visible()
+
+
 def test_the_demo(opened: Callable[..., Page], site: str, accepted: Callable[[], list[StreamEntry]]) -> None:
     page = opened(f"{site}/demo", viewport={"width": 1100, "height": 900})
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
