@@ -60,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(people_pages.router(engine, persons, templates))
     ready = {"postgres": partial(db.check, engine), "schema": partial(schema.check, engine)}
     app.router.routes.extend(health.routes(ready=ready))
-    app.mount("/static", Static(FRONTEND / "results" / "static", FRONTEND / "shared"))
+    app.mount("/static", Static(FRONTEND / "results" / "static", FRONTEND / "shared", FRONTEND / "vendor"))
     fastapi_problems.install(app)
     pages.show_errors(app, templates)
     app.add_middleware(Gate, access=access, settings=settings, refuse=partial(pages.answer_problem, templates))

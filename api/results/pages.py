@@ -59,7 +59,7 @@ def router(settings: Settings, engine: sa.Engine, answers: Answers, templates: T
         path = "/" if slug == DEFAULT_SURVEY.slug else f"/s/{slug}"
         data = {"survey": slug, "state": state, "form": f"{form}{path}", "books": who.may(_BOOKS)}
         title = surveys.get(slug, "Results")
-        return templates.page("results.html", data=data, slug=slug, title=title, surveys=surveys, who=who)
+        return templates.page("results.html", data=data, slug=slug, here="/", title=title, surveys=surveys, who=who)
 
     @routes.get("/review")
     def review(request: Request, survey: Slug = DEFAULT_SURVEY.slug) -> Response:

@@ -33,7 +33,7 @@ class Flag(StrEnum):
 
 class StreamEntry(BaseModel):
     """What the worker needs to know of a submission. `client` is the opaque id behind the client's token; `user` whom
-    the host site proved the customer to be."""
+    the host site proved the customer to be; `asked` the version of the survey that they saw."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -49,6 +49,7 @@ class StreamEntry(BaseModel):
     context: Context | None = None
     user: UserId | None = None
     flags: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z-]{1,32}$")], ...] = ()
+    asked: Annotated[int, Field(ge=1, lt=2**31)] | None = None
 
     def fields(self) -> dict[str, str]:
         """The entry as the fields of a Redis stream entry."""

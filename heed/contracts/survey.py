@@ -77,6 +77,8 @@ class Survey(BaseModel):
     `closes_at`. Pages of `origins` may embed the form and send answers. More answers than `burst` in a minute are taken
     and become tickets only when a manager says so (None: never too many).
 
+    `version` counts what was saved under this name, from 1. `color` is the accent of its pages, which keep it readable.
+
     `threshold` is the p_negative from which words alone select, `review_threshold` the one from which a manager is
     asked; None: where the triage model itself draws the line. Neither is written when it is None, since readers of
     version 0.1.0 want a number or nothing.
@@ -97,6 +99,8 @@ class Survey(BaseModel):
     opens_at: Moment | None = None
     closes_at: Moment | None = None
     burst: Annotated[int, Field(ge=1)] | None = None
+    color: Annotated[str, StringConstraints(pattern=r"^#[0-9a-f]{6}$", to_lower=True)] | None = None
+    version: Annotated[int, Field(ge=1)] = 1
 
     def written(self) -> dict[str, Any]:
         """As JSON values, the way that every version reads it."""

@@ -27,6 +27,7 @@ class Action(StrEnum):
     PASSWORD_SET = "password-set"  # noqa: S105 - a word of the audit
     KEY_MADE = "key-made"
     KEY_REVOKED = "key-revoked"
+    SURVEY_SAVED = "survey-saved"
     VERDICT = "verdict"
     REPLAY = "replay"
     EXPORT = "export"

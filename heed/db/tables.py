@@ -27,6 +27,17 @@ surveys = sa.Table(
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
 )
 
+# What a survey said at each time, so that past answers keep what they were asked (heed.db.surveys).
+survey_versions = sa.Table(
+    "survey_versions",
+    metadata,
+    sa.Column("survey", sa.Text, sa.ForeignKey("surveys.slug"), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("definition", JSONB, nullable=False),  # heed.contracts.Survey
+    sa.Column("saved_at", Timestamp, nullable=False, server_default=NOW),
+    sa.Column("saved_by", sa.Text),  # as in the audit; none: it was there before versions were kept
+)
+
 feedback = sa.Table(
     "feedback",
     metadata,
@@ -61,6 +72,7 @@ feedback = sa.Table(
     sa.Column("customer", sa.Text),  # whom the host site proved the customer to be
     sa.Column("flags", ARRAY(sa.Text), nullable=False, server_default="{}"),  # heed.contracts.Flag
     sa.Column("erased_at", Timestamp),  # the customer took back what they wrote; it stays counted
+    sa.Column("asked", sa.Integer),  # the version of the survey that the customer saw
     sa.UniqueConstraint("survey", "client"),
     sa.Index("ix_feedback_survey_id", "survey", "id"),
     sa.Index("ix_feedback_survey_label_id", "survey", "label", "id"),
@@ -68,6 +80,7 @@ feedback = sa.Table(
     sa.Index("ix_feedback_queued_survey_id", "survey", "id", postgresql_where=sa.text("queued")),
     sa.Index("ix_feedback_sampled_survey_id", "survey", "id", postgresql_where=sa.text("sampled")),
     sa.Index("ix_feedback_flagged_survey_id", "survey", "id", postgresql_where=sa.text("flags <> '{}'")),
+    sa.Index("ix_feedback_words", sa.text("to_tsvector('english'::regconfig, comment)"), postgresql_using="gin"),
 )
 
 # What people said of decisions; the newest of a submission counts.
@@ -232,7 +245,9 @@ users = sa.Table(
     sa.Column("surveys", ARRAY(sa.Text)),  # which ones they see; none: all
     sa.Column("created_at", Timestamp, nullable=False, server_default=NOW),
     sa.Column("disabled_at", Timestamp),
+    sa.Column("subject", sa.Text),  # whom they are to the provider that signs them in (HEED_OIDC_ISSUER)
     sa.UniqueConstraint("name"),
+    sa.UniqueConstraint("subject"),
 )
 
 # Who is logged in (heed.db.sessions).
