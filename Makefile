@@ -26,7 +26,7 @@ run: .venv/.ready  ## the whole system on this machine; Ctrl-C stops it
 	@$(BIN)/heed up
 
 test: .venv/.ready  ## every test; needs nothing started by hand
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: .venv/.ready  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -5,6 +5,7 @@ What a test needs and the machine lacks: `need()` skips on a laptop and fails in
 """
 
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -14,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,10 +52,20 @@ def need(condition: bool, what: str) -> None:
         pytest.skip(f"missing on this machine: {what}")
 
 
+# Below the ports that systems give to connections going out, which could take one before its server does; each process
+# of a parallel run has a share of its own.
+_SHARE = 2_000
+_PORTS = range(10_000, 32_000, _SHARE)
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = _PORTS[worker % len(_PORTS)]
+    while True:
+        port = random.randrange(first, first + _SHARE)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(probe: Callable[[], T], seconds: float = 15, what: str = "it") -> T:
