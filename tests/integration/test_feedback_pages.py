@@ -303,3 +303,42 @@ def test_one_vote_for_an_identified_user(http: httpx.Client, queue: Queue) -> No
     refused = http.post("/s/default", data={"vote": "good", "user": "bob-1", "user_hash": proof})
     assert (refused.status_code, "could not prove who you are" in refused.text) == (422, True)
     assert entry(queue).user == "ann-1"
+
+
+def test_another_sites_page_sends_nothing_by_itself(http: httpx.Client, queue: Queue) -> None:
+    """What it filled in is shown to the visitor, without what it says of who that is."""
+    given = {"vote": "bad", "comment": "their words", "email": "somebody@example.com", "key": "theirs"}
+    shown = http.post("/s/default", data=given, headers={"Sec-Fetch-Site": "cross-site"})
+    assert shown.status_code == 403
+    assert "This came from another site" in shown.text
+    assert "their words" in shown.text
+    assert "somebody@example.com" not in shown.text
+    assert key_of(shown) != "theirs"
+    assert queue.snapshot().added == 0
+
+
+def test_another_language_keeps_what_was_written(http: httpx.Client, queue: Queue) -> None:
+    key = key_of(http.get("/s/default"))
+    shown = http.post("/s/default?lang=de", data={"vote": "bad", "comment": "mine", "key": key, "again": "yes"})
+    assert (shown.status_code, shown.headers["content-language"]) == (200, "de")
+    assert re.search(r'value="bad"[^>]* checked', shown.text)
+    assert re.search(r"<textarea[^>]*>\s*mine\s*</textarea>", shown.text)
+    assert key_of(shown) == key
+    assert queue.snapshot().added == 0
+
+
+def test_the_words_of_a_second_answer_are_given_back(http: httpx.Client, queue: Queue) -> None:
+    fill(http)
+    second = fill(http, comment="what I wanted to add")
+    assert second.status_code == 409
+    assert "what I wanted to add" in second.text
+    assert queue.snapshot().added == 1
+
+
+@pytest.mark.parametrize("path", ["//evil.example/x", "/\\evil.example/x", "//evil.example/r/x/erase"])
+def test_no_link_leads_elsewhere(http: httpx.Client, path: str) -> None:
+    """A path may begin like another site's address."""
+    page = http.get(httpx.URL(http.base_url, raw_path=path.encode()), headers={"Accept": "text/html"})
+    assert page.status_code == 404
+    assert not re.search(r'(?:href|action)="(?://|/\\|http)', page.text)
+    assert "/evil.example/" in page.text  # it was there to be led to
