@@ -161,7 +161,7 @@ def test_who_sees_one_survey_sees_nothing_of_another(site: str, engine: sa.Engin
     )
     kept = passwords.hash_of("their-password")
     with engine.begin() as connection:
-        surveys.save(connection, second)
+        surveys.save(connection, "tests", second)
         connection.execute(sa.update(feedback).where(feedback.c.id == theirs).values(survey="second"))
         for name, role in (("few", Role.VIEWER), ("boss", Role.MANAGER)):
             people.add(connection, "tests", name, role, ["second"], kept)
