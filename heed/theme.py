@@ -7,7 +7,8 @@ Relative luminance and contrast are those of WCAG 2.2 (https://www.w3.org/TR/WCA
 #dfn-contrast-ratio), with the threshold of sRGB itself, 0.04045; 4.5 is success criterion 1.4.3 (Contrast, AA).
 """
 
-from typing import NamedTuple
+import re
+from dataclasses import dataclass
 
 LEAST = 4.5
 # --ground, --surface and --sunken of frontend/shared/base.css; a test holds them equal.
@@ -15,9 +16,11 @@ LIGHT_GROUNDS = ("#f6f7f5", "#ffffff", "#eceeea")
 DARK_GROUNDS = ("#121715", "#1b2220", "#252e2b")
 _BLACK, _WHITE = "#000000", "#ffffff"
 _STRONGER, _SOFT = 0.2, 0.1
+_COLOR = re.compile(r"#[0-9a-f]{6}")
 
 
-class Shade(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Shade:
     """The accent on light or on dark grounds, `on_accent` for what stands on it; `ratio` is its least contrast as text
     on a ground, `on_ratio` that of what stands on it. `moved`: the colour itself could not be read."""
 
@@ -31,11 +34,17 @@ class Shade(NamedTuple):
     moved: bool
 
 
-class Theme(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Theme:
     """A colour's shades."""
 
     light: Shade
     dark: Shade
+
+
+def is_color(text: str) -> bool:
+    """Whether it is a #rrggbb, in small letters."""
+    return _COLOR.fullmatch(text) is not None
 
 
 def luminance(color: str) -> float:

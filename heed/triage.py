@@ -34,6 +34,15 @@ class Lines:
         """As they end a decision's `policy`."""
         return f"{self.ticket:g}/{self.review:g}"
 
+    @classmethod
+    def of(cls, policy: str) -> "Lines | None":
+        """The lines that a decision's `policy` ends in; None for one that names none."""
+        ticket, _, review = policy.rpartition(" ")[2].partition("/")
+        try:
+            return cls(float(ticket), float(review))
+        except ValueError:
+            return None
+
 
 class Policy:
     """A policy as its file says it. `name` ends in the beginning of the file's SHA-256."""
@@ -49,7 +58,7 @@ class Policy:
             for name, topic in said["topics"].items()
         }
         self._no_answers = frozenset(said["no answers"])
-        self._no_answer_most = max(map(len, self._no_answers), default=0) + _MARKS_MOST
+        self.no_answer_most = max(map(len, self._no_answers), default=0) + _MARKS_MOST
         self._sampled_below = round(said["sample"] * 10_000)
 
     @classmethod
@@ -60,7 +69,7 @@ class Policy:
     def is_no_answer(self, comment: str) -> bool:
         """Whether it is what people write who have nothing to say ("None.", "n/a"): however it reads, it is no
         complaint. A smiley makes it one again."""
-        if len(comment) > self._no_answer_most:
+        if len(comment) > self.no_answer_most:
             return False
         said = _MARKS.sub(" ", comment.replace("’", "'").lower())
         return " ".join(said.split()) in self._no_answers

@@ -49,10 +49,14 @@ def one(connection: sa.Connection, slug: str, *, hold: bool = False) -> Survey |
     return None if definition is None else Survey.model_validate(definition)
 
 
-def versions(connection: sa.Connection, slug: str) -> Sequence[sa.Row[Any]]:
-    """What is kept of every version of a survey, newest first."""
+def versions(connection: sa.Connection, slug: str, limit: int, before: int | None = None) -> Sequence[sa.Row[Any]]:
+    """Up to `limit` versions of a survey as they are kept, newest first, older than `before`."""
+    older = [] if before is None else [survey_versions.c.version < before]
     return connection.execute(
-        sa.select(survey_versions).where(survey_versions.c.survey == slug).order_by(survey_versions.c.version.desc())
+        sa.select(survey_versions)
+        .where(survey_versions.c.survey == slug, *older)
+        .order_by(survey_versions.c.version.desc())
+        .limit(limit)
     ).all()
 
 

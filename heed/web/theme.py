@@ -3,8 +3,6 @@
 Guarantees: works without scripts; one address for each colour, which caches keep for a day.
 """
 
-import re
-
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,13 +10,12 @@ from starlette.responses import Response
 from heed import theme
 
 PATH = "/theme/{color}.css"
-_COLOR = re.compile(r"[0-9a-f]{6}")
 
 
 async def answer(request: Request) -> Response:
     """The stylesheet of the colour in the path."""
-    color = request.path_params["color"]
-    if not _COLOR.fullmatch(color):
+    color = f"#{request.path_params['color']}"
+    if not theme.is_color(color):
         raise HTTPException(404)
     headers = {"Cache-Control": "public, max-age=86400"}
-    return Response(theme.stylesheet(f"#{color}"), headers=headers, media_type="text/css")
+    return Response(theme.stylesheet(color), headers=headers, media_type="text/css")
