@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from api.results.surveys_models import Moved, Rehearsal, Right, Tally
 from heed.contracts import Decision, Label, Survey, first_id
@@ -25,16 +26,34 @@ WORDS_MOST = 300
 _AT_ONCE = 5_000
 _POLICY = Policy.shipped()
 
+# The newest answer that was decided while its survey drew no lines of its own. Workers know of a version within
+# seconds; an id begins with the time of arrival, so a range of times is a range of the index.
 _MODEL = sa.text("""
+    WITH spans AS (
+        SELECT survey, definition,
+            CASE WHEN saved_by IS NULL THEN to_timestamp(0) ELSE saved_at + interval '5 seconds' END AS since,
+            coalesce(lead(saved_at) OVER (PARTITION BY survey ORDER BY version), now()) AS until
+        FROM survey_versions
+    ), own AS (
+        SELECT survey, until,
+            to_hex(CAST(extract(epoch FROM since) * 1000 AS bigint)) AS first,
+            to_hex(CAST(extract(epoch FROM until) * 1000 AS bigint)) AS last
+        FROM spans
+        WHERE definition ->> 'threshold' IS NULL AND definition ->> 'review_threshold' IS NULL
+        ORDER BY until DESC
+        LIMIT 100
+    )
     SELECT newest.policy
-    FROM surveys
-    JOIN survey_versions AS version ON version.survey = surveys.slug
-        AND version.version = coalesce(CAST(surveys.definition ->> 'version' AS integer), 1)
+    FROM own
     CROSS JOIN LATERAL (
-        SELECT id, policy, stored_at FROM feedback WHERE survey = surveys.slug ORDER BY id DESC LIMIT 1
+        SELECT id, policy
+        FROM feedback
+        WHERE survey = own.survey AND stored_at <= own.until
+            AND id >= CAST(rpad(lpad(own.first, 12, '0'), 32, '0') AS uuid)
+            AND id <= CAST(rpad(lpad(own.last, 12, '0'), 32, '0') AS uuid)
+        ORDER BY id DESC
+        LIMIT 1
     ) AS newest
-    WHERE surveys.definition ->> 'threshold' IS NULL AND surveys.definition ->> 'review_threshold' IS NULL
-        AND newest.stored_at >= version.saved_at
     ORDER BY newest.id DESC
     LIMIT 1
 """)
@@ -188,7 +207,7 @@ def _said(connection: sa.Connection, slug: str, since: datetime) -> dict[UUID, b
         sa.select(verdicts.c.feedback_id, verdicts.c.needs_person)
         .join(feedback, feedback.c.id == verdicts.c.feedback_id)
         .where(feedback.c.survey == slug, feedback.c.id >= first_id(since))
-        .distinct(verdicts.c.feedback_id)
+        .ext(distinct_on(verdicts.c.feedback_id))
         .order_by(verdicts.c.feedback_id.desc(), verdicts.c.id.desc())
         .limit(ANSWERS_MOST)
     )

@@ -143,7 +143,7 @@ function swatch(name, { accent, on_accent: on, ratio, on_ratio: onRatio, moved }
       " ",
       el("code", {}, accent),
       el("br"),
-      `text ${ratio.toFixed(1)} : 1, on it ${onRatio.toFixed(1)} : 1`,
+      `text ${ratio.toFixed(1)}\u00a0:\u00a01, on it ${onRatio.toFixed(1)}\u00a0:\u00a01`,
       el("br"),
       moved ? `Heed made it ${name === "Light" ? "darker" : "lighter"}, so that it can be read.` : "As you chose it.",
     ),
