@@ -1,15 +1,13 @@
 """`heed survey`: see what is asked, and change it.
 
-Guarantees: a definition is taken whole or not at all; what is wrong with it is told by its field, a misspelt field
-included; what `show` prints is what `save` takes.
+Guarantees: a definition is taken whole or not at all (heed.definition); what `show` prints is what `save` takes.
 """
 
 import json
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,9 +16,6 @@ from rich.table import Table
 
 from heed.errors import HeedError, Invalid
 from heed.settings import load_running
-
-if TYPE_CHECKING:
-    from heed.contracts import Survey
 
 # Each command imports what it alone needs, as those of `heed.cli` do.
 app = typer.Typer(help="See what is asked, and change it.", no_args_is_help=True)
@@ -62,38 +57,32 @@ def show(slug: Annotated[str, typer.Argument(help="its name in addresses")]) -> 
 
 @app.command()
 def save(file: Annotated[Path, typer.Argument(help="a survey's definition as JSON; - reads standard input")]) -> None:
-    """Make a survey, or change one."""
+    """Make a survey, or change one. With a `version`, as `show` prints it, only while that is the newest; without one
+    it takes the place of whatever is there."""
+    from heed import definition
     from heed.cli import database
+    from heed.db import audit, surveys
     from heed.db import engine as db
-    from heed.db import surveys
 
-    survey = parse(_read(file))
+    said = parse(_read(file))
+    survey = definition.read(said)
     with database(load_running()) as engine, db.begin(engine) as connection:
-        new = surveys.save(connection, survey)
-    made = "made" if new else "changed"
-    console.print(f"The survey {survey.slug} is {made}; the form shows it within seconds.", soft_wrap=True)
+        if "version" not in said and (newest := surveys.one(connection, survey.slug, hold=True)) is not None:
+            survey = survey.model_copy(update={"version": newest.version})
+        saved = surveys.save(connection, audit.COMMAND, survey)
+    if not saved.new and not saved.changed:
+        console.print(f"The survey {survey.slug} is what it was: version {saved.survey.version}.", soft_wrap=True)
+        return
+    made = "made" if saved.new else f"changed: version {saved.survey.version}"
+    console.print(f"The survey {survey.slug} is {made}. The form shows it within seconds.", soft_wrap=True)
 
 
-def parse(text: str) -> "Survey":
-    """The survey that a text defines; `Invalid` names each field that is wrong."""
-    from pydantic import ValidationError
-
-    from heed.contracts import Survey
-
+def parse(text: str) -> Any:
+    """The JSON values of a text; `Invalid` when it is not JSON."""
     try:
-        said = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Invalid(f"This is not JSON: {error}") from None
-    try:
-        survey = Survey.model_validate(said)
-    except ValidationError as error:
-        problems = [(".".join(map(str, found["loc"])), found["msg"]) for found in error.errors()]
-    else:
-        problems = list(_problems(said, survey))
-    if problems:
-        lines = [_one_line(f"{field or 'survey'}: {why}") for field, why in problems]
-        raise Invalid("\n".join(["The survey is not saved.", *lines]))
-    return survey
 
 
 def _read(file: Path) -> str:
@@ -111,39 +100,6 @@ def _read(file: Path) -> str:
     if len(text) > MOST:
         raise Invalid(f"{file} is too long for a survey.")
     return text
-
-
-def _problems(said: dict[str, Any], survey: "Survey") -> Iterator[tuple[str, str]]:
-    """What a survey that older versions may have written is allowed, and what a person did not mean."""
-    from heed.contracts import Option, Survey, Texts
-
-    parts: list[tuple[str, Any, type[Any]]] = [("", said, Survey)]
-    parts += [(f"options.{number}.", each, Option) for number, each in enumerate(said["options"])]
-    parts += [(f"texts.{language}.", each, Texts) for language, each in said.get("texts", {}).items()]
-    for where, part, model in parts:
-        for name in part.keys() - model.model_fields.keys():
-            yield f"{where}{name}", f"there is no such field; there are: {', '.join(model.model_fields)}"
-    keys = [option.key for option in survey.options]
-    if len(set(keys)) < len(keys):
-        yield "options", f"two options have the key {keys[0]!r}"
-    for language, texts in survey.texts.items():
-        for key in texts.options:
-            if key not in keys:
-                yield f"texts.{language}.options.{key}", f"the survey has no such option; it has: {', '.join(keys)}"
-    if survey.opens_at and survey.closes_at and survey.closes_at <= survey.opens_at:
-        yield "closes_at", "it is not after opens_at"
-    for where, text in _texts(said):
-        if "\x00" in text:
-            yield where, "it contains a NUL character"
-
-
-def _texts(said: Any, where: str = "") -> Iterator[tuple[str, str]]:
-    """All texts in JSON, with where they are."""
-    if isinstance(said, str):
-        yield where, said
-    elif isinstance(said, (dict, list)):
-        for name, each in said.items() if isinstance(said, dict) else enumerate(said):
-            yield from _texts(each, f"{where}.{name}" if where else str(name))
 
 
 def _one_line(text: str) -> str:

@@ -10,9 +10,10 @@ from heed.contracts import Contact, Context, Label, StreamEntry, Survey, new_id
 from heed.db.erasures import carry_out
 from heed.db.receipts import wish_erased
 from heed.db.tables import surveys
-from worker.sentiment import Lines, Sentiment
+from heed.triage import Lines, Policy
+from worker.sentiment import Sentiment
 from worker.store import Assessed, store
-from worker.triage import Policy, Triage
+from worker.triage import Triage
 
 POLICY = Policy.shipped()
 TRIAGE = Triage(POLICY, Lines(ticket=0.65, review=0.4))

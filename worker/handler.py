@@ -19,11 +19,12 @@ from heed.db import payload, quarantine
 from heed.errors import Invalid, Later
 from heed.stream.queue import Delivery
 from heed.telemetry import PROCESSED, STORED_DELAY, log, log_ids
+from heed.triage import Policy
 from worker import keys
 from worker.sentiment import Scorer, Sentiment
 from worker.store import Assessed, Stored, store
 from worker.surveys import Surveys
-from worker.triage import Policy, Triage
+from worker.triage import Triage
 
 DELIVERIES_MOST = 5  # an entry that was with so many workers when they died is not given to another
 

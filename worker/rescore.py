@@ -24,10 +24,11 @@ from heed.db.notify import changed
 from heed.db.tables import feedback, rollup
 from heed.db.tables import verdicts as verdicts_table
 from heed.errors import HeedError, Later
+from heed.triage import Policy, lines_of
 from worker.sentiment import Scorer, Sentiment
 from worker.store import Counted, count, counted, reading
 from worker.surveys import Surveys
-from worker.triage import Policy, Triage, Triaged, lines_of
+from worker.triage import Triage, Triaged
 
 _LOCK = 0x53636F72  # "Scor"
 LOOKED_AT = 5_000  # rows that need nothing are passed in steps of so many

@@ -42,15 +42,15 @@ _INSERT = sa.text("""
     WITH inserted AS (
         INSERT INTO feedback (id, survey, client, source, vote, rating, comment, contact_name, contact_email, reply,
             received_at, label, compound, p_negative, scores, scorer, selected, reasons, priority, policy,
-            decision, reading, sampled, queued, context, customer, flags)
+            decision, reading, sampled, queued, context, customer, flags, asked)
         SELECT id, survey, client, source, vote, rating, comment, contact_name, contact_email, reply,
             to_timestamp(received_ms / 1000.0), label, compound, p_negative, scores, scorer, selected, reasons,
-            priority, policy, decision, reading, sampled, queued, context, customer, flags
+            priority, policy, decision, reading, sampled, queued, context, customer, flags, asked
         FROM json_to_recordset(CAST(:rows AS json)) AS row (id uuid, survey text, client text, source text, vote text,
             rating smallint, comment text, contact_name text, contact_email text, reply boolean, received_ms bigint,
             label text, compound float8, p_negative float8, scores jsonb, scorer text, selected boolean,
             reasons text[], priority text, policy text, decision text, reading jsonb, sampled boolean, queued boolean,
-            context jsonb, customer text, flags text[])
+            context jsonb, customer text, flags text[], asked integer)
         ORDER BY id
         ON CONFLICT DO NOTHING
         RETURNING id, selected
@@ -156,6 +156,7 @@ def _row(item: Assessed) -> dict[str, Any]:
         "context": entry.context and entry.context.model_dump(exclude_none=True),
         "customer": entry.user,
         "flags": entry.flags,
+        "asked": entry.asked,
     }
 
 

@@ -20,7 +20,7 @@ from heed.contracts import Submission, received_at
 from heed.settings import Settings
 from heed.stream.admission import Admission, connect
 from heed.stream.queue import Queue
-from heed.web import health, problems
+from heed.web import health, problems, theme
 from heed.web.guards import BodyLimit, SecurityHeaders
 from heed.web.measure import Measure
 from heed.web.problems import Problem, invalid
@@ -83,6 +83,7 @@ def create_app(settings: Settings) -> Starlette:
     problems.install(app)
     pages.add(app, desk, receipts, settings)
     embed.add(app, desk, root)
+    app.add_route(theme.PATH, theme.answer, methods=["GET"])
     ping = Queue.connect(settings)
     app.router.routes.extend(health.routes(ready={"redis": ping.check}))
     app.mount("/static", Static(FRONTEND / "feedback" / "static", FRONTEND / "widget" / "static", FRONTEND / "shared"))

@@ -4,12 +4,10 @@ Guarantees: only pages of a survey's origins can frame its form or read what the
 nothing here says or asks who a visitor is.
 """
 
-import io
 import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
-import segno
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -18,13 +16,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.feedback.languages import chosen
 from api.feedback.submit import Desk
 from api.feedback.surveys import Surveys
+from heed import qr
 from heed.contracts import DEFAULT_SURVEY, Survey
 from heed.contracts.text import CONTEXT_MAX
 from heed.errors import Later
 from heed.web.guards import csp
+from heed.web.languages import chosen
 from heed.web.problems import Problem, as_problem
 from heed.web.static import FRONTEND, Static
 
@@ -68,12 +67,8 @@ def add(app: Starlette, desk: Desk, root: Callable[[Request], str]) -> None:
     async def code(request: Request) -> Response:
         survey = await survey_of(request.path_params["slug"])
         address = f"{root(request)}/s/{survey.slug}{_query(request, survey)}"
-        svg = io.BytesIO()
-        segno.make_qr(address, error="m").save(
-            svg, kind="svg", scale=8, light="#fff", title=address, xmldecl=False, svgclass=None, lineclass=None
-        )
         headers = {**_ANY_PAGE, "Cache-Control": "no-cache"}
-        return Response(svg.getvalue(), headers=headers, media_type="image/svg+xml")
+        return Response(qr.svg(address), headers=headers, media_type="image/svg+xml")
 
     app.add_route("/widget.js", widget, methods=["GET"])
     app.add_route("/demo", demo, methods=["GET"])

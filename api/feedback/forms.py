@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from api.feedback.languages import Language
 from api.feedback.tokens import Tokens
 from heed.contracts import Flag, Submission, Survey
 from heed.contracts.text import COMMENT_MAX, CONTEXT_MAX, NAME_MAX, URL_MAX
+from heed.web.languages import Language
 from heed.web.problems import field_errors
 
 Given = Mapping[str, str]
@@ -68,6 +68,12 @@ def suspicions(given: Given, tokens: Tokens, least_seconds: float) -> list[Flag]
         elif 0 <= seconds < least_seconds:
             flags.append(Flag.FAST)
     return flags
+
+
+def asked(given: Given) -> int | None:
+    """The version of the survey that the form was shown with, if it says one."""
+    said = given.get("asked", "")
+    return int(said) or None if len(said) < 10 and said.isascii() and said.isdecimal() else None
 
 
 def wrongs_of(error: ValidationError, survey: Survey, language: Language) -> Wrong:

@@ -16,15 +16,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from api.feedback.forms import Given, Wrong, given_by, sentences, submission_of, suspicions, wrongs_of
-from api.feedback.languages import Language
+from api.feedback.forms import Given, Wrong, asked, given_by, sentences, submission_of, suspicions, wrongs_of
 from api.feedback.submit import COOKIE, AlreadyVoted, Desk, cookie, keep
 from api.feedback.visit import Visit
 from heed.contracts import DEFAULT_SURVEY, Survey, received_at
 from heed.contracts.progress import Progress
-from heed.contracts.text import COMMENT_MAX, EMAIL_MAX, NAME_MAX
 from heed.errors import Later
 from heed.settings import Settings
+from heed.web import form
 from heed.web.problems import Problem, as_problem
 
 NOBODY_ELSE = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
@@ -33,11 +32,6 @@ NOBODY_ELSE = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex", "Referrer
 def _(text: str) -> str:
     """Marks a text for the catalogues; it is translated where it is used."""
     return text
-
-
-RATINGS = {1: _("Very bad"), 2: _("Bad"), 3: _("Fair"), 4: _("Good"), 5: _("Very good")}
-# The survey that is there from the beginning speaks every language; others have texts of their own.
-STANDARD = (_("How was your experience with us?"), _("Good"), _("Bad"))
 
 
 class Receipts(Protocol):
@@ -84,6 +78,7 @@ class Pages:
             survey = await self._desk.survey(slug)
         except Problem as problem:
             return self._refused(visit, {}, problem, None)
+        visit.color = survey.color
         if (shut := self._shut(visit, survey)) is not None:
             return shut
         # A client that comes with its token can be told from another; so it gets one before it answers: as a cookie,
@@ -105,6 +100,7 @@ class Pages:
         survey = None
         try:
             survey = await self._desk.survey(slug)
+            visit.color = survey.color
             if "again" in given:  # in another language
                 return self._show(visit, survey, given)
             if request.headers.get("sec-fetch-site") == "cross-site":
@@ -122,6 +118,7 @@ class Pages:
                 source="form",
                 client_token=token if self._desk.tokens.read_client(token) else None,
                 flags=suspicions(given, self._desk.tokens, self._form_seconds),
+                asked=asked(given),
             )
         except AlreadyVoted as error:
             return visit.message(
@@ -217,17 +214,13 @@ class Pages:
             "form.html",
             status,
             headers,
-            survey=_spoken(survey, visit.language),
+            **form.values(survey, visit.language),
             given=given,
             errors=errors or [],
             notice=notice,
             # The key makes sending this very form twice (a double click, a reload) one submission.
             key=given.get("key") or str(uuid4()),
             shown=shown if tokens.read_shown(shown) is not None else tokens.shown_token(),
-            ratings=RATINGS,
-            comment_max=COMMENT_MAX,
-            name_max=NAME_MAX,
-            email_max=EMAIL_MAX,
         )
 
     def _refused(self, visit: Visit, given: Given, problem: Problem, survey: Survey | None) -> Response:
@@ -302,17 +295,6 @@ class Pages:
             return self._no_receipt(visit)
         status = 503 if failed else 200
         return visit.page("erase.html", status, NOBODY_ELSE, failed=failed, receipt=f"/r/{token}")
-
-
-def _spoken(survey: Survey, language: Language) -> Survey:
-    """The survey in the visitor's language, if it speaks it."""
-    said = survey.spoken(language.code)
-    words = (said.question, *(option.label for option in said.options))
-    if said.language == language.code or said.language != "en" or not set(words).issubset(STANDARD):
-        return said
-    options = tuple(option.model_copy(update={"label": language.says(option.label)}) for option in said.options)
-    question = language.says(said.question)
-    return said.model_copy(update={"language": language.code, "question": question, "options": options})
 
 
 def _settled(progress: Progress) -> bool:

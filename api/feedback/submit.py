@@ -82,9 +82,11 @@ class Desk:
         source: Literal["form", "api"],
         client_token: str | None = None,
         flags: Sequence[Flag] = (),
+        asked: int | None = None,
     ) -> Taken:
         """Admit `submission`, repeatable by its idempotency `key`; raises AlreadyVoted or Problem. Whose it is tells
-        the `client_token`, else the request's cookie; `flags` make it wait for a manager."""
+        the `client_token`, else the request's cookie; `flags` make it wait for a manager; `asked` is the version of the
+        survey that they saw (None: the published one)."""
         started = tracing.now()
         _fits(survey, submission)
         trusted = await self._trusted(request)
@@ -113,6 +115,7 @@ class Desk:
             context=submission.context,
             user=user and user.id,
             flags=tuple(flags),
+            asked=asked if asked is not None and asked <= survey.version else survey.version,
         )
         address = None if trusted or request.client is None else request.client.host
         try:

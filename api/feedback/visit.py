@@ -12,16 +12,20 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from api.feedback.embed import framing
-from api.feedback.languages import COOKIE, chosen, language_of
 from api.feedback.submit import COOKIE_SECONDS
 from heed.contracts import Survey
+from heed.web.languages import COOKIE, chosen, language_of
 
 
 class Visit:
-    """One request: its language, the survey whose page embeds it if one does, and what is carried to the next page."""
+    """One request: its language, the survey whose page embeds it if one does, and what is carried to the next page.
+
+    `color` is the survey's, as soon as it is known.
+    """
 
     def __init__(self, request: Request, slug: str | None, embed: Survey | None) -> None:
         self.request, self.slug, self.embed = request, slug, embed
+        self.color = embed.color if embed else None
         # Never the beginning of another site's address.
         self.path = "/" + quote(request.scope["path"].lstrip("/\\"))
         self.language = language_of(request)
@@ -35,7 +39,7 @@ class Visit:
         """The template in the visitor's language."""
         environment = self.language.templates
         html = environment.get_template(template).render(
-            path=self.path, slug=self.slug, carried=self.carried, embed=self.embed, **values
+            path=self.path, slug=self.slug, carried=self.carried, embed=self.embed, color=self.color, **values
         )
         response = HTMLResponse(html, status, {"Cache-Control": "no-store", "Content-Language": self.language.code})
         response.headers.update(framing(self.embed) if self.embed else {})

@@ -15,8 +15,9 @@ from psycopg2.errors import QueryCanceled
 
 from api.results.access import Who
 from api.results.models import Answer, ContactShown, Filter, Item, Quarantined, Said, Ticket
+from api.results.surveys_models import Asked
 from heed.contracts import Reading, first_id, reasons_of
-from heed.db import audit
+from heed.db import audit, surveys
 from heed.db import engine as db
 from heed.db.audit import Action
 from heed.db.quarantine import standing
@@ -102,6 +103,7 @@ class Answers:
             raise Problem(404, "There is no such answer.", kind="unknown-feedback")
         fields = self._fields(row)
         fields["reading"] = Reading.of(fields["reading"])
+        fields["asked"] = _asked(connection, fields["survey"], fields["asked"])
         said = (
             sa.select(*(verdicts.c[name] for name in Said.model_fields))
             .where(verdicts.c.feedback_id == answer_id)
@@ -121,6 +123,11 @@ class Answers:
 
     def _ticket_url(self, desk_id: int | None) -> str | None:
         return f"{self._desk}/agent/tickets/{desk_id}" if self._desk and desk_id is not None else None
+
+
+def _asked(connection: sa.Connection, slug: str, number: int | None) -> Asked | None:
+    survey = surveys.version(connection, slug, number) if number is not None else None
+    return Asked(version=survey.version, question=survey.question, options=survey.options) if survey else None
 
 
 def _desk_address(settings: Settings) -> str | None:

@@ -7,7 +7,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.results import login, pages, people, people_pages, routes
+from api.results import login, pages, people, people_pages, routes, surveys, surveys_pages
 from api.results.access import Access, Gate
 from api.results.answers import Answers
 from api.results.live import Live
@@ -30,6 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
     engine = db.connect(settings, "results")
     access, templates, answers = Access(settings, engine), Templates(), Answers(engine, settings)
     persons = people.People(engine)
+    asked = surveys.Surveys(settings, engine)
     live = Live(settings, partial(routes.load, engine, answers))
     recent_books = Recent(partial(books.take, engine, Queue.connect(settings)))
 
@@ -58,9 +59,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(login.router(settings, engine, access, templates))
     app.include_router(pages.router(settings, engine, answers, templates))
     app.include_router(people_pages.router(engine, persons, templates))
+    app.include_router(surveys.router(asked))
+    app.include_router(surveys_pages.router(asked, templates))
     ready = {"postgres": partial(db.check, engine), "schema": partial(schema.check, engine)}
     app.router.routes.extend(health.routes(ready=ready))
-    app.mount("/static", Static(FRONTEND / "results" / "static", FRONTEND / "shared", FRONTEND / "vendor"))
+    folders = ("results/static", "shared", "vendor", "feedback/static")  # the last for previews of the form
+    app.mount("/static", Static(*(FRONTEND / each for each in folders)))
     fastapi_problems.install(app)
     pages.show_errors(app, templates)
     app.add_middleware(Gate, access=access, settings=settings, refuse=partial(pages.answer_problem, templates))

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
+from api.results.surveys_models import Asked
 from heed.contracts import (
     Decision,
     Judge,
@@ -134,6 +135,7 @@ class Answer(Item):
     scorer: str
     policy: str
     reading: Reading | None = Field(description="What the scorer read where, and why it scored it so.")
+    asked: Asked | None = Field(description="What the customer saw; null for answers from before versions were kept.")
     sampled: bool = Field(description="Drawn by lot, whatever was decided, to measure how well triage works.")
     verdicts: list[Said] = Field(description="Newest first, at most 50; the newest counts.")
 

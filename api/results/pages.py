@@ -82,7 +82,7 @@ def router(settings: Settings, engine: sa.Engine, answers: Answers, templates: T
         answer = answers.one(answer_id, who.surveys)
         with db.begin(engine) as connection:
             survey = summary.find(connection, answer.survey)
-        options = [each.model_dump() for each in survey.options]
+        options = [each.model_dump() for each in (answer.asked or survey).options]
         data = {"answer": answer.model_dump(mode="json"), "options": options, "judges": who.may(MANAGER)}
         return templates.page("answer.html", data=data, answer_id=answer_id, slug=answer.survey, who=who)
 

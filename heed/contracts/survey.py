@@ -99,7 +99,7 @@ class Survey(BaseModel):
     opens_at: Moment | None = None
     closes_at: Moment | None = None
     burst: Annotated[int, Field(ge=1)] | None = None
-    color: Annotated[str, StringConstraints(pattern=r"^#[0-9a-f]{6}$", to_lower=True)] | None = None
+    color: Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$", to_lower=True)] | None = None
     version: Annotated[int, Field(ge=1)] = 1
 
     def written(self) -> dict[str, Any]:

@@ -12,11 +12,9 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy.dialects.postgresql import insert
 
-from heed.contracts import DEFAULT_SURVEY
+from heed.db import surveys
 from heed.db.schema import HEAD
-from heed.db.tables import surveys
 from heed.errors import HeedError
 from heed.telemetry import log
 
@@ -66,9 +64,5 @@ def _step(engine: sa.Engine) -> str:
             command.upgrade(config, "+1")
             revision = MigrationContext.configure(connection).get_current_revision() or ""
         if revision >= HEAD:
-            connection.execute(
-                insert(surveys)
-                .values(slug=DEFAULT_SURVEY.slug, definition=DEFAULT_SURVEY.written())
-                .on_conflict_do_nothing()
-            )
+            surveys.make_default(connection)
     return revision

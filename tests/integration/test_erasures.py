@@ -40,10 +40,11 @@ from heed.lifecycle import Stop
 from heed.settings import Settings
 from heed.stream import keys
 from heed.stream.queue import Queue
+from heed.triage import Lines
 from worker import erasing
 from worker.handler import Handler
 from worker.rescore import Rescore
-from worker.sentiment import Lines, Sentiment
+from worker.sentiment import Sentiment
 from worker.sentiment.light import LightScorer
 from worker.sentiment.vader import VaderScorer
 from worker.store import store

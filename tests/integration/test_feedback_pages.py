@@ -12,13 +12,13 @@ import redis
 from conftest import SECRET, Served, wait_for
 
 from api.feedback.app import create_app
-from api.feedback.languages import LANGUAGES
 from api.feedback.surveys import FRESH_SECONDS
 from heed.contracts import DEFAULT_SURVEY, StreamEntry, Survey, Texts, parse_entry
 from heed.identity import identity_key, prove
 from heed.settings import Settings
 from heed.stream import surveys
 from heed.stream.queue import Queue
+from heed.web.languages import LANGUAGES
 
 
 @pytest.fixture

@@ -288,7 +288,7 @@ def test_nonsense_about_people(root: httpx.Client) -> None:
 def test_the_live_stream_ends(site: str, root: httpx.Client, engine: sa.Engine, end: str, log_in: LogIn) -> None:
     second = {"slug": "second", "question": "?", "options": [{"key": "a", "label": "A"}, {"key": "b", "label": "B"}]}
     with engine.begin() as connection:
-        surveys.save(connection, Survey.model_validate(second))
+        surveys.save(connection, "tests", Survey.model_validate(second))
     if end == "key":
         made = root.post("/api/v1/keys", json={"name": "k", "scopes": ["read"]}).json()
         viewer = httpx.Client(base_url=site, headers={"Authorization": f"Bearer {made['key']}"})

@@ -26,12 +26,13 @@ from heed.errors import HeedError
 from heed.settings import Settings
 from heed.stream import keys
 from heed.stream.queue import Queue
+from heed.triage import Lines, Policy
 from worker.handler import Handler
 from worker.rescore import Rescore, alone
-from worker.sentiment import Lines, Sentiment
+from worker.sentiment import Sentiment
 from worker.sentiment.vader import VaderScorer
 from worker.store import Assessed, store
-from worker.triage import Policy, Triage
+from worker.triage import Triage
 
 WORDS = ("It broke", "I love it", "Horrible, I hate it", "Wonderful and quick", "It is a box", "")
 

@@ -20,18 +20,35 @@ from heed.db import api_keys, people, surveys
 from heed.db.tables import feedback
 from heed.settings import Settings
 
-SAMPLES = {"slug": "default", "answer_id": str(new_id()), "name": "ghost", "number": "999", "session_id": "0" * 64}
+SAMPLES = {
+    "slug": "default",
+    "answer_id": str(new_id()),
+    "name": "ghost",
+    "number": "999",
+    "session_id": "0" * 64,
+    "color": "0b6b53",
+}
 # What each route takes, said here once more and in other words.
 NEEDS = {
     Level.NOBODY: {"/healthz", "/readyz", "/metrics", "/static/{path:path}", "/login"},
-    Level.MANAGER: {"/review", "/api/v1/feedback/{answer_id}/verdict", "/api/v1/books", "/api/v1/quarantine"},
+    Level.MANAGER: {
+        *("/review", "/api/v1/feedback/{answer_id}/verdict", "/api/v1/books", "/api/v1/quarantine"),
+        # Surveys: everybody sees them, managers change them.
+        *("POST /surveys/{slug}", "POST /surveys/{slug}/preview", "PUT /api/v1/surveys/{slug}"),
+        *("/surveys/{slug}/close", "/surveys/{slug}/reopen", "/surveys/{slug}/rehearsal"),
+        *("/api/v1/surveys/{slug}/close", "/api/v1/surveys/{slug}/reopen", "/api/v1/surveys/{slug}/rehearsal"),
+    },
     Level.ADMIN: {"/people", "/keys", "/audit", "/api/v1/people", "/api/v1/keys", "/api/v1/audit"},
 }
 
 
-def needs(path: str) -> Level:
+def needs(method: str, path: str) -> Level:
     for level, paths in NEEDS.items():
-        if path in paths or (level is Level.ADMIN and path.startswith(tuple(f"{each}/" for each in paths))):
+        if (
+            path in paths
+            or f"{method} {path}" in paths
+            or (level is Level.ADMIN and path.startswith(tuple(f"{each}/" for each in paths)))
+        ):
             return level
     return Level.VIEWER
 
@@ -110,7 +127,7 @@ def test_the_matrix(callers: list[Caller]) -> None:
         if path == "/logout":  # below: it ends the session
             continue
         sample = path.replace("{path:path}", "base.css").format_map(SAMPLES)
-        least = needs(path)
+        least = needs(method, path)
         for caller in callers:
             code, location = status(caller.client, method, sample)
             tried += 1
@@ -161,7 +178,7 @@ def test_who_sees_one_survey_sees_nothing_of_another(site: str, engine: sa.Engin
     )
     kept = passwords.hash_of("their-password")
     with engine.begin() as connection:
-        surveys.save(connection, second)
+        surveys.save(connection, "tests", second)
         connection.execute(sa.update(feedback).where(feedback.c.id == theirs).values(survey="second"))
         for name, role in (("few", Role.VIEWER), ("boss", Role.MANAGER)):
             people.add(connection, "tests", name, role, ["second"], kept)
@@ -176,7 +193,8 @@ def test_who_sees_one_survey_sees_nothing_of_another(site: str, engine: sa.Engin
             assert "How was your experience" not in http.get("/").text
             assert http.get("/s/second").status_code == http.get(f"/feedback/{theirs}").status_code == 200
             closed = [f"/api/v1/feedback/{others}", "/s/default", f"/feedback/{others}"]
-            closed += [f"/api/v1/surveys/default/{what}" for what in ("results", "triage", "live")]
+            closed += [f"/api/v1/surveys/default/{what}" for what in ("results", "triage", "live", "versions")]
+            closed += ["/surveys/default", "/surveys/default/qr.svg", "/api/v1/surveys/default"]
             for path in closed:
                 assert http.get(path).status_code == 404, path
             if name == "boss":

@@ -24,10 +24,11 @@ from heed.db.tables import feedback, surveys, verdicts
 from heed.db.verdicts import say
 from heed.errors import HeedError
 from heed.settings import Settings
+from heed.triage import Lines
 from worker.learning.data import Rated
 from worker.learning.suggest import Changes, Present, accept, suggest_lines, suggest_model
 from worker.learning.verdicts import KEPT_APART, NEEDS_NOBODY, NEEDS_PERSON, learned_until, rated
-from worker.sentiment import Lines, Sentiment
+from worker.sentiment import Sentiment
 from worker.sentiment.light import SHIPPED, LightScorer, Model
 from worker.store import Assessed, store
 from worker.surveys import Surveys

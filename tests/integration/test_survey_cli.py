@@ -68,13 +68,18 @@ def test_made_shown_changed_listed(heed: Heed, engine: sa.Engine, tmp_path: Path
     file = tmp_path / "delivery.json"
     file.write_text(json.dumps(SECOND), encoding="utf-8")
     made = heed("survey", "save", file)
-    assert made.stdout == "The survey delivery is made; the form shows it within seconds.\n", made.stderr
+    assert made.stdout == "The survey delivery is made. The form shows it within seconds.\n", made.stderr
     assert Survey.model_validate(definitions(engine)["delivery"]) == Survey.model_validate(SECOND)
 
     shown = heed("survey", "show", "delivery")
     assert "Zu spät" in shown.stdout, "for people to read"
     changed = heed("survey", "save", "-", given=shown.stdout.replace("Fine", "Just fine"))
-    assert changed.stdout == "The survey delivery is changed; the form shows it within seconds.\n", changed.stderr
+    said = "The survey delivery is changed: version 2. The form shows it within seconds.\n"
+    assert changed.stdout == said, changed.stderr
+    again = heed("survey", "save", "-", given=shown.stdout)
+    assert (again.returncode, "saved meanwhile and is now version 2" in again.stderr) == (1, True)
+    same = heed("survey", "save", "-", given=heed("survey", "show", "delivery").stdout)
+    assert same.stdout == "The survey delivery is what it was: version 2.\n", same.stderr
     assert definitions(engine)["delivery"]["options"][0]["label"] == "Just fine"
     assert Survey.model_validate(definitions(engine)["default"]) == DEFAULT_SURVEY.model_copy(
         update={"threshold": None, "review_threshold": None}
@@ -113,6 +118,8 @@ def test_made_shown_changed_listed(heed: Heed, engine: sa.Engine, tmp_path: Path
         ({"texts": {"de": {"question": "Wie?", "choices": {}}}}, "texts.de.choices: there is no such field"),
         ({"opens_at": "2021-01-01T00:00:00Z"}, "closes_at: it is not after opens_at"),
         ({"closes_at": "2021-01-01T00:00:00"}, "closes_at: Input should have timezone info"),
+        ({"question": " "}, "question: it is empty"),
+        ({"burst": 10**7}, "burst: it is more than 1000000"),
         ({"question": "a\x00b"}, "question: it contains a NUL character"),
         ({"question": "a\ud800b"}, "question: "),
         ({"a\ud800\x1b[0m": 1}, "a  [0m: there is no such field"),
@@ -166,19 +173,19 @@ def test_an_option_that_was_chosen_stays(heed: Heed, engine: sa.Engine) -> None:
 def test_two_at_once_are_one_after_the_other(engine: sa.Engine) -> None:
     survey = Survey.model_validate(SECOND)
     with engine.begin() as first:
-        assert surveys.save(first, survey)
+        assert surveys.save(first, "tests", survey).new
         second = threading.Thread(target=lambda: saved.append(_save(engine, survey)))
-        saved: list[bool] = []
+        saved: list[surveys.Saved] = []
         second.start()
         second.join(0.3)
         assert saved == []
     second.join(10)
-    assert saved == [False]
+    assert saved == [surveys.Saved(survey)]
 
 
-def _save(engine: sa.Engine, survey: Survey) -> bool:
+def _save(engine: sa.Engine, survey: Survey) -> surveys.Saved:
     with engine.begin() as connection:
-        return surveys.save(connection, survey)
+        return surveys.save(connection, "tests", survey)
 
 
 @contextmanager

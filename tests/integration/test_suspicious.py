@@ -19,9 +19,10 @@ from heed.settings import Settings
 from heed.stream import keys
 from heed.stream.admission import Admission, Admitted, connect
 from heed.stream.queue import Queue
+from heed.triage import Lines
 from worker.handler import Handler
 from worker.rescore import Rescore
-from worker.sentiment import Lines, Sentiment
+from worker.sentiment import Sentiment
 from worker.sentiment.vader import VaderScorer
 
 UNHAPPY = {"vote": "bad", "rating": 1, "comment": "This is horrible. I hate it, worst service ever."}

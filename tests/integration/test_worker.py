@@ -19,9 +19,10 @@ from heed.lifecycle import Heartbeat, Stop
 from heed.settings import Settings
 from heed.stream import keys
 from heed.stream.queue import Queue
+from heed.triage import Lines
 from worker.consumer import Consumer
 from worker.handler import Handler, TooManyFailures
-from worker.sentiment import Lines, Sentiment
+from worker.sentiment import Sentiment
 from worker.sentiment.vader import VaderScorer
 
 

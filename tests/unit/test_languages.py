@@ -10,7 +10,7 @@ from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 from starlette.requests import Request
 
-from api.feedback.languages import ENGLISH, LANGUAGES, LOCALES, language_of
+from heed.web.languages import ENGLISH, LANGUAGES, LOCALES, language_of
 
 ROOT = Path(__file__).parents[2]
 KEYWORDS = {"_": None, "says": None, "counts": (1, 2)}  # as `make texts` has them

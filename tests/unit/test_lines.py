@@ -5,10 +5,10 @@ import pytest
 
 from heed.contracts import Decision
 from heed.errors import HeedError
+from heed.triage import Lines
 from worker.learning import lines
 from worker.learning.lines import Estimate, Evidence, Judged
 from worker.learning.suggest import decided
-from worker.sentiment import Lines
 
 NOW = Lines(0.65, 0.4)
 

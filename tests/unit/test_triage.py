@@ -5,8 +5,9 @@ from uuid import UUID
 import pytest
 
 from heed.contracts import DEFAULT_SURVEY, Contact, Decision, Label, Priority, Reason, SentenceRead, StreamEntry, new_id
-from worker.sentiment import Lines, Sentiment
-from worker.triage import Policy, Triage, Triaged
+from heed.triage import Lines, Policy
+from worker.sentiment import Sentiment
+from worker.triage import Triage, Triaged
 
 LINES = Lines(ticket=0.65, review=0.4)
 UNSAMPLED = UUID(int=(new_id().int // 10_000) * 10_000 + 9_999)

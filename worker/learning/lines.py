@@ -32,7 +32,7 @@ import numpy as np
 
 from heed.contracts import Decision
 from heed.errors import HeedError
-from worker.sentiment import Lines
+from heed.triage import Lines
 
 PRECISION = 0.8
 LEAST = 20  # verdicts of each decision

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TextIO
 
 from heed.contracts import DEFAULT_SURVEY, StreamEntry, new_id
+from heed.triage import Policy
 from worker.learning.data import table
 from worker.sentiment import Scorer, Sentiment
-from worker.triage import Policy, Triage
+from worker.triage import Triage
 
 COLUMNS = ("p_negative", "decision", "label", "rating", "coverage", "language", "drivers")
 DRIVERS = 8  # shown of each text, and the sum of the others

@@ -22,11 +22,11 @@ from heed.contracts import Decision, Judge, Survey, first_id
 from heed.db import engine as db
 from heed.db.tables import feedback, surveys, verdicts
 from heed.errors import HeedError
+from heed.triage import Lines, lines_of
 from worker.learning.lines import Estimate, Evidence, Figure, Judged
 from worker.learning.verdicts import WORDS_ALONE, learned_until, newest, unseen
-from worker.sentiment import Lines, Scorer
+from worker.sentiment import Scorer
 from worker.sentiment.light import LightScorer, Model
-from worker.triage import lines_of
 
 EXAMPLES, SHOWN = 5, 60  # of each kind of change, and characters of each
 _PAGE = 2_000

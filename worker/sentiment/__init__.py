@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from heed.contracts import Driver, Label, SentenceRead
+from heed.triage import Lines
 
 
 def _for_no_reason(_most: int | None) -> tuple[Driver, ...]:
@@ -42,15 +43,6 @@ class Sentiment:
     def strongest(self, most: int) -> tuple[Driver, ...]:
         """The `most` strongest drivers, strongest first, and `others`, the sum of the rest; they add up too."""
         return self.why(most)
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """Where a model draws its lines on `p_negative`: from `ticket` on a person is needed (precision 0.8 on the data it
-    learned from), from `review` on perhaps (the best F1)."""
-
-    ticket: float
-    review: float
 
 
 class Scorer(Protocol):

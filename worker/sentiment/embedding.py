@@ -22,7 +22,8 @@ from tokenizers import Tokenizer
 from heed.contracts import Driver, Label
 from heed.contracts.text import COMMENT_MAX
 from heed.errors import HeedError
-from worker.sentiment import Lines, Sentiment
+from heed.triage import Lines
+from worker.sentiment import Sentiment
 from worker.sentiment.vader import Vader
 
 MODEL, TOKENIZER, HEAD = "model.onnx", "tokenizer.json", "head.json"

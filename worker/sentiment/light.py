@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from heed.contracts import Driver, Label, SentenceRead
 from heed.contracts.text import COMMENT_MAX
 from heed.errors import HeedError
-from worker.sentiment import Lines, Sentiment, text
+from heed.triage import Lines
+from worker.sentiment import Sentiment, text
 from worker.sentiment.language import detect
 from worker.sentiment.vader import Vader
 

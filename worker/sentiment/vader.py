@@ -21,7 +21,8 @@ from vaderSentiment.vaderSentiment import (
 )
 
 from heed.contracts import Label
-from worker.sentiment import Lines, Sentiment
+from heed.triage import Lines
+from worker.sentiment import Sentiment
 
 # Platt scaling, p = 1 / (1 + exp(-(A * compound + B))), fitted to 879 three-sentence comments from Amazon reviews
 # that 20 people rated each (the data published with VADER; negative = mean rating below 0). At the ticket line of 0.65

@@ -68,6 +68,10 @@ function origin({ context }) {
   ];
 }
 
+/** What the customer saw, which may read otherwise by now. */
+const question = ({ survey, asked: { question: words, version } }) =>
+  el("a", { href: `/surveys/${survey}/versions/${version}` }, words);
+
 function sender({ contact, customer, erased_at: erased }) {
   if (erased) return "erased by the customer";
   return contact ? from(contact) : customer ? "no contact given" : "anonymous";
@@ -106,6 +110,7 @@ function whole(item, options) {
   const topics = reading?.topics ?? [];
   const facts = [
     ["Received", time(item.received_at)],
+    ...(item.asked ? [["Asked", question(item)]] : []),
     ["Vote", item.vote ? option(options, item.vote) : "none"],
     ["Rating", item.rating ? `${item.rating} of 5` : "none"],
     ["From", sender(item)],
