@@ -7,10 +7,11 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.results import login, pages, people, people_pages, routes
+from api.results import login, overview_routes, pages, people, people_pages, routes
 from api.results.access import Access, Gate
 from api.results.answers import Answers
 from api.results.live import Live
+from api.results.overview import Overviews
 from api.results.recent import Recent
 from api.results.revoked import keep_out
 from api.results.templates import Templates
@@ -54,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.live = live
     app.include_router(routes.router(engine, answers, recent_books, live))
+    app.include_router(overview_routes.router(Overviews(engine), recent_books))
     app.include_router(people.router(persons))
     app.include_router(login.router(settings, engine, access, templates))
     app.include_router(pages.router(settings, engine, answers, templates))

@@ -1,15 +1,18 @@
 """Something that costs the database a little, taken at most every SECONDS, however many pages show it.
 
 Guarantees: while it is taken, which is long when what it needs hangs, the others get the last one instead of each
-holding a thread.
+holding a thread; of things that differ by what is asked only so many are remembered, and none for long.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 SECONDS = 2.0
 
@@ -17,8 +20,9 @@ SECONDS = 2.0
 class Recent(Generic[T]):
     """What `take` gave last."""
 
-    def __init__(self, take: Callable[[], T]) -> None:
+    def __init__(self, take: Callable[[], T], seconds: float | None = None) -> None:
         self._take = take
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._taken: T | None = None
         self._until = 0.0
@@ -32,7 +36,28 @@ class Recent(Generic[T]):
         try:
             if self._taken is None or time.monotonic() > self._until:
                 self._taken = self._take()
-                self._until = time.monotonic() + SECONDS
+                self._until = time.monotonic() + (SECONDS if self._seconds is None else self._seconds)
             return self._taken
         finally:
             self._lock.release()
+
+
+class RecentBy(Generic[K, T]):
+    """What `take` gave last for each of up to `most` questions that were asked in the last `forget` seconds."""
+
+    def __init__(self, take: Callable[[K], T], seconds: float, most: int, forget: float = 30.0) -> None:
+        self._take, self._seconds, self._most, self._forget = take, seconds, most, forget
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[K, tuple[Recent[T], float]] = OrderedDict()  # asked last at the end, and when
+
+    def read(self, question: K) -> T:
+        """The answer; raises what `take` raises."""
+        now = time.monotonic()
+        with self._lock:
+            recent, asked = self._kept.pop(question, (None, 0.0))
+            if recent is None or asked < now - self._forget:
+                recent = Recent(partial(self._take, question), self._seconds)
+            self._kept[question] = recent, now
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return recent.read()
