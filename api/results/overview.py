@@ -27,6 +27,7 @@ from heed.contracts import Label, Reason, TicketState, first_id, received_at
 from heed.db import engine as db
 
 SECONDS = 1.0
+TIMES = 5.0  # a year of a busy survey is read for a fifth of the time at most
 REMEMBERED = 100
 WAITING_MOST = 10_000
 
@@ -98,7 +99,7 @@ class Overviews:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._recent = RecentBy(self._load, SECONDS, REMEMBERED)
+        self._recent = RecentBy(self._load, SECONDS, REMEMBERED, TIMES)
 
     def read(self, slug: str, asked: Asked) -> Overview:
         """The overview, at most a second old; a 404 problem when there is no such survey, a 422 for such a period."""

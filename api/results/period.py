@@ -66,15 +66,19 @@ def check_zone(name: str) -> str:
     return name
 
 
+def local_day(moment: datetime, zone: str) -> date:
+    """The day that the zone's calendars show."""
+    return moment.astimezone(_zone(zone)).date()
+
+
 def of_preset(preset: Preset, group: Group | None, zone: str, at: datetime) -> Period:
     """The period that ends with the hour, day or month in which `at` is."""
-    clock = _zone(zone)
-    today = at.astimezone(clock).date()
+    today = local_day(at, zone)
     if preset == "24h":
         hour = _whole_hour(at - _HOUR + timedelta(microseconds=1))  # the one that is running
         stretch = Stretch(hour - 23 * _HOUR, hour + _HOUR)
         before = Stretch(stretch.since - _DAY, stretch.since)
-        first = stretch.since.astimezone(clock).date()
+        first = local_day(stretch.since, zone)
         return _period(zone, group or "hour", stretch, before, first, today)
     if preset == "12m":
         first, end, earlier = _month(today, -11), _month(today, 1), _month(today, -23)
@@ -121,7 +125,7 @@ def _starts(stretch: Stretch, group: Group, zone: str) -> Iterator[datetime]:
         yield from (stretch.since + count * _HOUR for count in range(1, (stretch.until - stretch.since) // _HOUR))
         return
     # A day that a zone left out when it changed sides of the date line begins and ends at once.
-    last, day = stretch.since, stretch.since.astimezone(_zone(zone)).date()
+    last, day = stretch.since, local_day(stretch.since, zone)
     while True:
         day = _next(day, group)
         start = _begin(day, zone)

@@ -20,9 +20,10 @@ SECONDS = 2.0
 class Recent(Generic[T]):
     """What `take` gave last."""
 
-    def __init__(self, take: Callable[[], T], seconds: float | None = None) -> None:
+    def __init__(self, take: Callable[[], T], seconds: float | None = None, times: float = 0.0) -> None:
+        """Taken again after `seconds`, and not before `times` as long as it took."""
         self._take = take
-        self._seconds = seconds
+        self._seconds, self._times = seconds, times
         self._lock = threading.Lock()
         self._taken: T | None = None
         self._until = 0.0
@@ -35,18 +36,26 @@ class Recent(Generic[T]):
             return last
         try:
             if self._taken is None or time.monotonic() > self._until:
+                began = time.monotonic()
                 self._taken = self._take()
-                self._until = time.monotonic() + (SECONDS if self._seconds is None else self._seconds)
+                now = time.monotonic()
+                self._until = now + max(
+                    SECONDS if self._seconds is None else self._seconds, self._times * (now - began)
+                )
             return self._taken
         finally:
             self._lock.release()
 
 
 class RecentBy(Generic[K, T]):
-    """What `take` gave last for each of up to `most` questions that were asked in the last `forget` seconds."""
+    """What `take` gave last for each of up to `most` questions that were asked in the last `forget` seconds; each is a
+    `Recent`."""
 
-    def __init__(self, take: Callable[[K], T], seconds: float, most: int, forget: float = 30.0) -> None:
-        self._take, self._seconds, self._most, self._forget = take, seconds, most, forget
+    def __init__(
+        self, take: Callable[[K], T], seconds: float, most: int, times: float = 0.0, forget: float = 30.0
+    ) -> None:
+        self._take, self._seconds, self._times = take, seconds, times
+        self._most, self._forget = most, forget
         self._lock = threading.Lock()
         self._kept: OrderedDict[K, tuple[Recent[T], float]] = OrderedDict()  # asked last at the end, and when
 
@@ -56,7 +65,7 @@ class RecentBy(Generic[K, T]):
         with self._lock:
             recent, asked = self._kept.pop(question, (None, 0.0))
             if recent is None or asked < now - self._forget:
-                recent = Recent(partial(self._take, question), self._seconds)
+                recent = Recent(partial(self._take, question), self._seconds, self._times)
             self._kept[question] = recent, now
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)

@@ -97,6 +97,8 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("GET", "/api/v1/audit"): ADMIN,
     # The overview and the digest
     ("GET", "/api/v1/surveys/{slug}/overview"): VIEWER,
+    ("GET", "/api/v1/surveys/{slug}/digest"): VIEWER,
+    ("GET", "/digest"): VIEWER,
 }
 
 _PATTERNS: dict[re.Pattern[str], dict[str, Right]] = {}
