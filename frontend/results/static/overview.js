@@ -15,6 +15,8 @@ import { LABELS, waitingText } from "./words.js";
 const BOOKS_MS = 10_000;
 const TRIAGE_MS = 60_000;
 const OVERVIEW_MS = 1_000; // the server looks no more often
+const AGAIN_MS = 5_000; // after it could not be read
+const HELD = 20; // changes, while nothing moves: the list shows no more
 const ASKED = ["period", "from", "to", "group"];
 const DEFAULT = "30d";
 const MOODS = {
@@ -27,6 +29,16 @@ const DAY = { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" };
 const GROUPS = { hour: "by hour", day: "by day", week: "by week", month: "by month" };
 
 const read = (address) => fetch(address).then((answer) => (answer.ok ? answer.json() : null), () => null);
+
+/** Other content; the focus stays on what stands for what it was on. */
+function renew(place, ...children) {
+  const { activeElement: active } = document;
+  const focused = place.contains(active) ? (active.getAttribute("href") ?? active.className) : null;
+  place.replaceChildren(...children);
+  if (focused === null) return;
+  const found = [...place.querySelectorAll("a, [tabindex]")];
+  found.find((each) => (each.getAttribute("href") ?? each.className) === focused)?.focus({ preventScroll: true });
+}
 
 /** Runs while somebody looks: at once, and then every so often. */
 function again(seconds, run) {
@@ -49,7 +61,10 @@ class Choice {
       event.preventDefault();
       this.#go({ period: null, from: byId("from").value, to: byId("to").value, group: null });
     });
-    addEventListener("popstate", () => this.#show());
+    addEventListener("popstate", () => {
+      this.#show();
+      this.#changed();
+    });
     this.#show();
   }
 
@@ -108,6 +123,7 @@ class Overview {
   #last = 0; // when it was asked last
   #timer = null;
   #wanted = ""; // at least as of then
+  #waits = true;
 
   constructor(survey, form) {
     this.#survey = survey;
@@ -125,8 +141,14 @@ class Overview {
     this.#asking = null;
     clearTimeout(this.#timer);
     this.#timer = null;
-    byId("overview").setAttribute("aria-busy", "true");
+    this.#waiting(true);
     this.#read();
+  }
+
+  /** Whether what is shown is not what was asked for. */
+  #waiting(is) {
+    byId("overview").setAttribute("aria-busy", String(is));
+    this.#waits = is;
   }
 
   /** Read it again soon, as of `moment` or later, while somebody looks. */
@@ -151,12 +173,19 @@ class Overview {
       .catch(() => null);
     if (asking !== this.#asking) return;
     this.#asking = null;
-    if (answer?.status === 200) this.#show(answer.body);
-    else if (answer?.status === 422) this.#refuse(answer.body);
-    else if (answer === null || answer.status === 503) byId("overview").setAttribute("aria-busy", "false");
-    // What came may be a second old; what is away comes back with a push.
-    if (answer?.status === 200 && answer.body.as_of < this.#wanted) this.since(this.#wanted);
-    else if (answer?.status === 200) this.#wanted = "";
+    if (answer?.status === 200) {
+      this.#show(answer.body);
+      // What came may be a second old.
+      if (answer.body.as_of < this.#wanted) this.since(this.#wanted);
+      else this.#wanted = "";
+    } else if (answer?.status === 422) this.#refuse(answer.body);
+    else {
+      if (this.#waits) say(byId("span"), "The figures cannot be read at the moment; they come by themselves.");
+      this.#timer = setTimeout(() => {
+        this.#timer = null;
+        this.#read();
+      }, AGAIN_MS);
+    }
   }
 
   #refuse({ detail, errors }) {
@@ -176,19 +205,20 @@ class Overview {
   #show(found) {
     byId("refused").hidden = true;
     byId("overview").hidden = false;
-    byId("overview").setAttribute("aria-busy", "false");
+    this.#waiting(false);
     const day = new Intl.DateTimeFormat("en-GB", DAY);
     const dates = day.formatRange(new Date(found.first_day), new Date(found.last_day));
     const digest = `/digest?${new URLSearchParams({ survey: this.#survey, tz: found.tz })}`;
-    byId("span").replaceChildren(
+    renew(
+      byId("span"),
       `${dates}, ${GROUPS[found.group]}, in the time of ${found.tz.replaceAll("_", " ")}. `,
       "Changes are against as long a time before. ",
       el("a", { href: digest }, "Yesterday in words"),
     );
     byId("key").replaceChildren(...tiles(found));
-    byId("reasons").replaceChildren(...reasons(found));
-    byId("words").replaceChildren(...words(found));
-    byId("desk").replaceChildren(...desk(found));
+    renew(byId("reasons"), ...reasons(found));
+    renew(byId("words"), ...words(found));
+    renew(byId("desk"), ...desk(found));
     this.#moods.show(found);
     this.#votes(found);
   }
@@ -222,13 +252,19 @@ export function overviewPage(data) {
   let came = 0;
   let state = "";
   let paused = null; // since when
-  const held = new Map(); // what changed meanwhile, by id
+  let changes = 0; // meanwhile
+  const held = new Map(); // the newest of them, by id
 
   function pushed(push) {
     last = push;
     came = Date.now();
     if (paused) {
-      for (const item of newest.changed(push.newest)) held.set(item.id, item);
+      for (const item of newest.changed(push.newest)) {
+        if (JSON.stringify(held.get(item.id)) !== JSON.stringify(item)) changes += 1;
+        held.set(item.id, item);
+      }
+      const oldest = [...held.keys()].sort().slice(0, -HELD); // ids begin with the time
+      for (const id of oldest) held.delete(id);
       showPause();
       return;
     }
@@ -256,20 +292,25 @@ export function overviewPage(data) {
   }
 
   function showPause() {
-    const waiting = held.size ? ` (${plural(held.size, "change waits", "changes wait")})` : "";
+    const waiting = changes ? ` (${plural(changes, "change waits", "changes wait")})` : "";
     say(byId("pause"), paused ? `Resume${waiting}` : "Pause");
     tick();
     if (paused) {
+      byId("live").hidden = false;
       byId("live").dataset.state = "paused";
       say(byId("live"), "paused");
-    } else showState(state);
+    } else if (state) showState(state);
+    else byId("live").hidden = true; // not connected for the first time yet
   }
 
   byId("pause").hidden = false;
   byId("pause").addEventListener("click", () => {
     paused = paused ? null : new Date(came || Date.now()).toISOString();
     if (!paused && last) show([...held.values()]);
-    if (!paused) held.clear();
+    if (!paused) {
+      held.clear();
+      changes = 0;
+    }
     showPause();
   });
 
