@@ -7,10 +7,12 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.results import login, pages, people, people_pages, routes, surveys, surveys_pages
+from api.results import login, overview_routes, pages, people, people_pages, routes, surveys, surveys_pages
 from api.results.access import Access, Gate
 from api.results.answers import Answers
+from api.results.digest import Digests
 from api.results.live import Live
+from api.results.overview import Overviews
 from api.results.recent import Recent
 from api.results.revoked import keep_out
 from api.results.templates import Templates
@@ -29,7 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The site as an ASGI app; connects when first used. `app.state.live.close` ends its open streams."""
     engine = db.connect(settings, "results")
     access, templates, answers = Access(settings, engine), Templates(), Answers(engine, settings)
-    persons = people.People(engine)
+    persons, digests = people.People(engine), Digests(engine)
     asked = surveys.Surveys(settings, engine)
     live = Live(settings, partial(routes.load, engine, answers))
     recent_books = Recent(partial(books.take, engine, Queue.connect(settings)))
@@ -55,6 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.live = live
     app.include_router(routes.router(engine, answers, recent_books, live))
+    app.include_router(overview_routes.router(Overviews(engine), digests, recent_books))
+    app.include_router(overview_routes.page_router(engine, digests, templates))
     app.include_router(people.router(persons))
     app.include_router(login.router(settings, engine, access, templates))
     app.include_router(pages.router(settings, engine, answers, templates))

@@ -1,4 +1,5 @@
-"""The managers' pages. Each is a frame with its data as JSON in it; the module results.js shows the data.
+"""The managers' pages. Each is a frame with its data as JSON in it; the module results.js shows the data (of the
+overview, the totals are in the page for those without scripts).
 
 Guarantees: a page that is open stays while Postgres is away, and goes on when it is back; one that is opened meanwhile
 says so, and comes up by itself; a page offers nothing that who looks at it may not do.
@@ -16,8 +17,9 @@ from starlette.responses import Response
 
 from api.results import summary
 from api.results.answers import Answers
+from api.results.models import Push
 from api.results.rights import MANAGER, RIGHTS
-from api.results.routes import asking, load
+from api.results.routes import asking, first_survey, load
 from api.results.templates import Templates
 from heed.contracts import DEFAULT_SURVEY
 from heed.contracts.text import Slug
@@ -38,28 +40,30 @@ def router(settings: Settings, engine: sa.Engine, answers: Answers, templates: T
 
     @routes.get("/")
     def home(request: Request) -> Response:
-        who = asking(request)
-        # Who does not see the default survey begins with the first of theirs.
-        slug = DEFAULT_SURVEY.slug
-        return show(slug if who.sees(slug) or not who.surveys else min(who.surveys), request)
+        return show(first_survey(asking(request)), request)
 
     @routes.get("/s/{slug}")
     def show(slug: Slug, request: Request) -> Response:
         who = asking(request)
         who.check_sees(slug)
         surveys: dict[str, str] = {}
-        state = None
+        state: Push | None = None
         try:
             with db.begin(engine) as connection:
                 known = summary.questions(connection)
             surveys = {each: question for each, question in known.items() if who.sees(each)}
-            state = load(engine, answers, slug).model_dump(mode="json")
+            state = load(engine, answers, slug)
         except Later:
             pass  # the page says so, and comes alive when it can
         path = "/" if slug == DEFAULT_SURVEY.slug else f"/s/{slug}"
-        data = {"survey": slug, "state": state, "form": f"{form}{path}", "books": who.may(_BOOKS)}
-        title = surveys.get(slug, "Results")
-        return templates.page("results.html", data=data, slug=slug, here="/", title=title, surveys=surveys, who=who)
+        shown = state and state.model_dump(mode="json")
+        values: dict[str, Any] = {
+            "data": {"survey": slug, "state": shown, "form": f"{form}{path}", "books": who.may(_BOOKS)},
+            "title": surveys.get(slug, "Results"),
+            "totals": state and state.results,
+            "surveys": surveys,
+        }
+        return templates.page("results.html", slug=slug, here="/", who=who, **values)
 
     @routes.get("/review")
     def review(request: Request, survey: Slug = DEFAULT_SURVEY.slug) -> Response:

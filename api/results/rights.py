@@ -118,6 +118,10 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("GET", "/api/v1/surveys/{slug}/versions/{number}"): VIEWER,
     ("GET", "/api/v1/surveys/{slug}/rehearsal"): MANAGER,
     ("GET", "/api/v1/colors/{color}"): VIEWER,
+    # The overview and the digest
+    ("GET", "/api/v1/surveys/{slug}/overview"): VIEWER,
+    ("GET", "/api/v1/surveys/{slug}/digest"): VIEWER,
+    ("GET", "/digest"): VIEWER,
 }
 
 _PATTERNS: dict[re.Pattern[str], dict[str, Right]] = {}

@@ -18,6 +18,7 @@ from api.results.recent import Recent
 from api.results.rights import EXPORT
 from api.results.stream import Stream
 from heed.books import Books
+from heed.contracts import DEFAULT_SURVEY
 from heed.contracts.text import Slug
 from heed.db import engine as db
 from heed.web.problems import Problem
@@ -29,6 +30,12 @@ def asking(request: Request) -> Who:
     """Who asks, as the gate knows them."""
     who: Who = request.state.who
     return who
+
+
+def first_survey(who: Who) -> str:
+    """The survey that somebody is shown who names none: the default, or the first of theirs when they do not see it."""
+    slug = DEFAULT_SURVEY.slug
+    return slug if who.sees(slug) or not who.surveys else min(who.surveys)
 
 
 def load(engine: sa.Engine, answers: Answers, survey: str) -> Push:

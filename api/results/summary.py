@@ -58,9 +58,7 @@ def load(connection: sa.Connection, slug: str) -> Results:
 
     rows = connection.execute(_NUMBERS, {"survey": slug, "first_hour": hours[0], "first_day": days[0]}).all()
     totals = [row for row in rows if row.kind == "total"]
-    # Options that the survey no longer has keep their votes.
-    voted = [row.key for row in totals if row.key]
-    options = [*dict.fromkeys([*(option.key for option in survey.options), *voted]), "none"]
+    options = options_of(survey, totals)
     ratings = {str(rating): sum(row.answers for row in totals if row.rating == rating) for rating in range(1, 6)}
     given = sum(ratings.values())
     total = sum(row.answers for row in totals)
@@ -72,10 +70,10 @@ def load(connection: sa.Connection, slug: str) -> Results:
         question=survey.question,
         options=survey.options,
         total=total,
-        votes=_votes(options, totals),
+        votes=votes_of(options, totals),
         ratings={**ratings, "none": total - given},
         average_rating=sum(int(key) * count for key, count in ratings.items()) / given if given else None,
-        sentiment=_sentiment(totals),
+        sentiment=sentiment_of(totals),
         selected=selected,
         tickets={**tickets, "waiting": max(selected - sum(tickets.values()), 0)},
         hours=_buckets(hours, options, [row for row in rows if row.kind == "hour"]),
@@ -84,14 +82,22 @@ def load(connection: sa.Connection, slug: str) -> Results:
     )
 
 
-def _votes(options: list[str], rows: Iterable[sa.Row[Any]]) -> dict[str, int]:
+def options_of(survey: Survey, rows: Iterable[sa.Row[Any]]) -> list[str]:
+    """The survey's options, those that it no longer has and that have votes, and `none`."""
+    voted = [row.key for row in rows if row.key]
+    return [*dict.fromkeys([*(option.key for option in survey.options), *voted]), "none"]
+
+
+def votes_of(options: list[str], rows: Iterable[sa.Row[Any]]) -> dict[str, int]:
+    """Answers by option, from rows of a key and a number of answers."""
     votes = dict.fromkeys(options, 0)
     for row in rows:
         votes[row.key or "none"] += row.answers
     return votes
 
 
-def _sentiment(rows: Iterable[sa.Row[Any]]) -> Sentiment:
+def sentiment_of(rows: Iterable[sa.Row[Any]]) -> Sentiment:
+    """Answers by what their words read like, from rows of a label and a number of answers."""
     found = dict.fromkeys(Sentiment.model_fields, 0)
     for row in rows:
         found[row.label] += row.answers
@@ -107,8 +113,8 @@ def _buckets(times: list[datetime], options: list[str], rows: list[sa.Row[Any]])
         Bucket(
             at=at,
             answers=sum(row.answers for row in found),
-            votes=_votes(options, found),
-            **_sentiment(found).model_dump(),
+            votes=votes_of(options, found),
+            **sentiment_of(found).model_dump(),
         )
         for at, found in by_time.items()
     ]
