@@ -47,7 +47,7 @@ class Right:
 
 OPEN = Right(Level.NOBODY)
 VIEWER, MANAGER, ADMIN = Right(Level.VIEWER), Right(Level.MANAGER), Right(Level.ADMIN)
-EXPORT = Level.MANAGER  # of GET /api/v1/feedback with format=csv
+EXPORT = Level.MANAGER  # of GET /api/v1/feedback as a file
 
 RIGHTS: dict[tuple[str, str], Right] = {
     ("GET", "/healthz"): OPEN,
