@@ -44,9 +44,11 @@ _VERDICT = (
     .scalar_subquery()
     .label("verdict")
 )
+_MADE = ("contact", "ticket", "language", "verdict", "marks")  # of an Item: no columns of `feedback`
+_LANGUAGE = feedback.c.reading["language"].astext.label("language")
 _LISTED = [
-    *(feedback.c[name] for name in Item.model_fields if name not in ("contact", "ticket", "verdict", "marks")),
-    *(feedback.c.contact_name, feedback.c.contact_email, feedback.c.reply, _VERDICT),
+    *(feedback.c[name] for name in Item.model_fields if name not in _MADE),
+    *(feedback.c.contact_name, feedback.c.contact_email, feedback.c.reply, _LANGUAGE, _VERDICT),
 ]
 _JOINED = feedback.outerjoin(tickets, tickets.c.feedback_id == feedback.c.id)
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.results import login, pages, people, people_pages, routes
+from api.results import feedback_pages, login, pages, people, people_pages, routes
 from api.results.access import Access, Gate
 from api.results.answers import Answers
 from api.results.live import Live
@@ -57,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(people.router(persons))
     app.include_router(login.router(settings, engine, access, templates))
     app.include_router(pages.router(settings, engine, answers, templates))
+    app.include_router(feedback_pages.router(engine, answers, templates))
     app.include_router(people_pages.router(engine, persons, templates))
     ready = {"postgres": partial(db.check, engine), "schema": partial(schema.check, engine)}
     app.router.routes.extend(health.routes(ready=ready))

@@ -30,7 +30,7 @@ COLUMNS = [
     "id", "survey", "received_at", "vote", "rating", "comment", "contact_name", "contact_email", "reply", "source",
     "label", "compound", "p_negative", "decision", "selected", "reasons", "priority",
     "ticket_state", "ticket_id", "ticket_status", "ticket_url",
-    "url", "app", "ref", "form_language", "customer", "flags", "erased_at", "verdict",
+    "url", "app", "ref", "form_language", "customer", "flags", "erased_at", "language", "verdict",
 ]
 # fmt: on
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -138,6 +138,7 @@ def _cells(item: Item) -> list[object]:
         item.customer,
         " ".join(item.flags),
         item.erased_at and item.erased_at.isoformat(timespec="milliseconds"),
+        item.language,
         "" if item.verdict is None else "needs a person" if item.verdict else "needs nobody",
     ]
 

@@ -111,6 +111,7 @@ class Item(BaseModel):
     reasons: list[Reason]
     priority: Priority | None
     ticket: Ticket | None
+    language: str | None = Field(None, description="That it is written in, where it is not English and certain.")
     verdict: bool | None = Field(None, description="Whether it needs a person, by the newest verdict; null: none yet.")
     marks: list[tuple[int, int]] = Field(
         default_factory=list,

@@ -95,6 +95,8 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("POST", "/api/v1/keys"): ADMIN,
     ("DELETE", "/api/v1/keys/{number}"): ADMIN,
     ("GET", "/api/v1/audit"): ADMIN,
+    # The list of answers
+    ("GET", "/feedback"): VIEWER,
 }
 
 _PATTERNS: dict[re.Pattern[str], dict[str, Right]] = {}
