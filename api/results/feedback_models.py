@@ -31,7 +31,7 @@ _PLACES = {"before", "after"}
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         raise ValueError("this is no time zone, such as Europe/Vienna") from None
     return name
 

@@ -1,7 +1,7 @@
 """The pages of single answers: the list, found by search and filters, and each one.
 
-Guarantees: the list works without scripts and its address is the view; a view that cannot be read or found in time is
-told with what to do, and its form keeps what was asked; a page offers nothing that who looks at it may not do.
+Guarantees: the list works without scripts and its address is the view; where a view cannot be read, or not found in
+time, the page says so with what to do; a page offers nothing that who looks at it may not do.
 """
 
 from collections.abc import Iterator
@@ -70,8 +70,7 @@ def router(engine: sa.Engine, answers: Answers, templates: Templates) -> APIRout
         try:
             view = View.of(pairs)
         except ValidationError as error:
-            slug = request.query_params.get("survey") or _first(who)
-            view = View(survey=slug if who.sees(slug) else _first(who))
+            view = _of_survey(request, who)
             broken, errors = "unreadable", field_errors(error.errors())
         else:
             if "survey" not in request.query_params:
@@ -104,13 +103,13 @@ def router(engine: sa.Engine, answers: Answers, templates: Templates) -> APIRout
             "options": {option.key: option for option in results.options},
             "surveys": {slug: question for slug, question in known.items() if who.sees(slug)},
             "chips": list(_chips(view, results.options)),
-            "quick": _quick(view, results, answers.waiting(view.survey)),
+            "quick": _quick(view, "" if broken else view.query(), results, answers.waiting(view.survey)),
             "export": f"/api/v1/feedback?{api}" if who.level >= EXPORT else None,
             "choices": _choices(view, results),
             "judges": who.may(MANAGER),
             "at_top": at_top,
             "links": {
-                "clear": f"/feedback?survey={view.survey}",
+                "bare": f"/feedback?survey={view.survey}",
                 "top": f"/feedback?{view.query()}",
                 "newer": page.previous and f"/feedback?{view.query(after=page.previous)}",
                 "older": page.next and f"/feedback?{view.query(before=page.next)}",
@@ -165,6 +164,15 @@ def _first(who: Who) -> str:
     return slug if who.sees(slug) or not who.surveys else min(who.surveys)
 
 
+def _of_survey(request: Request, who: Who) -> View:
+    """All of the survey that the address names, or else of their first."""
+    slug = request.query_params.get("survey") or ""
+    try:
+        return View(survey=slug if who.sees(slug) else _first(who))
+    except ValidationError:
+        return View(survey=_first(who))
+
+
 def _came_from(request: Request, who: Who) -> View | None:
     """The view that the page of an answer was opened from; None when it does not say, or says what is none."""
     try:
@@ -174,15 +182,14 @@ def _came_from(request: Request, who: Who) -> View | None:
     return view if "view" in request.query_params and who.sees(view.survey) else None
 
 
-def _quick(view: View, results: Results, waiting: int) -> list[Link]:
+def _quick(view: View, here: str, results: Results, waiting: int) -> list[Link]:
     known = {
-        "Everything": str(results.total),
-        "Unhappy": str(results.sentiment.negative),
-        "Waiting for a verdict": str(waiting) if waiting < WAITING_MOST else f"{waiting}+",
-        "With a ticket": str(results.selected),
-        "Failed tickets": str(results.tickets["failed"]),
+        "Everything": f"{results.total:,}",
+        "Unhappy": f"{results.sentiment.negative:,}",
+        "Waiting for a verdict": f"{waiting:,}" + ("+" if waiting >= WAITING_MOST else ""),
+        "With a ticket": f"{results.selected:,}",
+        "Failed tickets": f"{results.tickets['failed']:,}",
     }
-    here = view.query()
     return [
         Link(name, f"/feedback?{query}", known.get(name), query == here)
         for name, fields in _QUICK

@@ -19,8 +19,20 @@ const data = JSON.parse(byId("data").textContent);
 const list = byId("rows");
 const rows = () => [...(list?.children ?? [])];
 const rowOf = (id) => rows().find((row) => row.dataset.id === id);
-const said = byId("said") ?? byId("fresh");
-const tell = (text) => say(said, text);
+
+/** Say what happened, with a button that undoes it where something does. */
+function tell(text, undoing = null) {
+  say(byId("said") ?? byId("fresh"), text);
+  if (!list) return;
+  byId("undo").replaceChildren(...(undoing ? [undoing] : []));
+  byId("said-close").hidden = !text;
+}
+
+byId("said-close")?.addEventListener("click", () => {
+  const inside = byId("said-close").parentElement.contains(document.activeElement);
+  tell("");
+  if (inside) (rowOf(current) ?? rows()[0]).focus({ preventScroll: true });
+});
 
 // Rows as the server wrote them, so that only what changed is put in its place.
 const written = new Map();
@@ -38,7 +50,7 @@ for (const row of rows()) {
 
 // Places in the list
 
-let current = null;
+let current = null; // the row that one stands on, or stood on last
 list?.addEventListener("focusin", (event) => {
   current = event.target.closest("li").dataset.id;
 });
@@ -116,8 +128,9 @@ async function judge(id, needsPerson) {
   byId("problem").hidden = !problem;
   byId("problem").replaceChildren(...(problem ? [problem] : []));
   if (!answer) return;
-  tell(hearsay(needsPerson, wasSelected));
-  byId("undo").replaceChildren(...[undo(id, needsPerson, wasSelected)].filter(Boolean));
+  const held = byId("undo").contains(document.activeElement);
+  tell(hearsay(needsPerson, wasSelected), undo(id, needsPerson, wasSelected));
+  if (held) (byId("undo").querySelector("button") ?? rowOf(id)).focus({ preventScroll: true });
   await refresh([id]);
 }
 
@@ -144,6 +157,11 @@ keys({
   y: () => judgeHere(true),
   n: () => judgeHere(false),
   x: choose,
+  u: () => {
+    const button = byId("undo")?.querySelector("button");
+    if (!button) return false;
+    button.click();
+  },
 });
 
 // What changes meanwhile
