@@ -170,7 +170,8 @@ keys({
 function replace(row, fresh) {
   const words = row.querySelector(".words");
   if (words && fresh.querySelector(".words")) fresh.querySelector(".words").replaceWith(words.cloneNode(true));
-  fresh.querySelector("[data-act=open]").href = row.querySelector("[data-act=open]").href;
+  // Its way back leads to this view, not to the one that it was asked for in.
+  fresh.querySelector("[data-act=open]").setAttribute("href", row.querySelector("[data-act=open]").getAttribute("href"));
   const box = row.querySelector("input[name=id]");
   if (box) fresh.querySelector("input[name=id]").checked = box.checked;
   const active = document.activeElement;
