@@ -24,6 +24,7 @@ const rowOf = (id) => rows().find((row) => row.dataset.id === id);
 function tell(text, undoing = null) {
   say(byId("said") ?? byId("fresh"), text);
   if (!list) return;
+  byId("problem").replaceChildren();
   byId("undo").replaceChildren(...(undoing ? [undoing] : []));
   byId("said-close").hidden = !text;
 }
@@ -125,9 +126,12 @@ async function judge(id, needsPerson) {
   const wasSelected = rowOf(id)?.querySelector(".answer__judge")?.dataset.selected === "true";
   const { answer, problem } = await giveVerdict(id, needsPerson);
   busy.delete(id);
-  byId("problem").hidden = !problem;
-  byId("problem").replaceChildren(...(problem ? [problem] : []));
-  if (!answer) return;
+  if (!answer) {
+    tell("");
+    byId("problem").replaceChildren(problem);
+    byId("said-close").hidden = false;
+    return;
+  }
   const held = byId("undo").contains(document.activeElement);
   tell(hearsay(needsPerson, wasSelected), undo(id, needsPerson, wasSelected));
   if (held) (byId("undo").querySelector("button") ?? rowOf(id)).focus({ preventScroll: true });
@@ -232,6 +236,7 @@ async function look() {
 
 document.addEventListener("visibilitychange", () => due && look());
 follow(data.survey, { results: look, state: showState });
+addEventListener("offline", () => showState("connecting")); // sooner than the connection notices
 
 // The form's days are those of this place, unless the view says otherwise.
 if (!new URLSearchParams(location.search).has("tz")) {
