@@ -7,7 +7,17 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.results import login, overview_routes, pages, people, people_pages, routes, surveys, surveys_pages
+from api.results import (
+    feedback_pages,
+    login,
+    overview_routes,
+    pages,
+    people,
+    people_pages,
+    routes,
+    surveys,
+    surveys_pages,
+)
 from api.results.access import Access, Gate
 from api.results.answers import Answers
 from api.results.digest import Digests
@@ -62,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(people.router(persons))
     app.include_router(login.router(settings, engine, access, templates))
     app.include_router(pages.router(settings, engine, answers, templates))
+    app.include_router(feedback_pages.router(engine, answers, templates))
     app.include_router(people_pages.router(engine, persons, templates))
     app.include_router(surveys.router(asked))
     app.include_router(surveys_pages.router(asked, templates))

@@ -1,4 +1,4 @@
-"""Answers as CSV, for spreadsheets.
+"""Answers as a file: CSV for spreadsheets, JSON lines for programs.
 
 Guarantees: an export of any size takes constant memory and holds no database connection while the reader is slow;
 no cell is taken for a formula; an export that breaks off ends the connection, so it never looks complete; none begins
@@ -8,6 +8,7 @@ that is not in the audit, which holds neither what was searched for nor what was
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
 import anyio
@@ -29,16 +30,23 @@ COLUMNS = [
     "id", "survey", "received_at", "vote", "rating", "comment", "contact_name", "contact_email", "reply", "source",
     "label", "compound", "p_negative", "decision", "selected", "reasons", "priority",
     "ticket_state", "ticket_id", "ticket_status", "ticket_url",
-    "url", "app", "ref", "form_language", "customer", "flags", "erased_at",
+    "url", "app", "ref", "form_language", "customer", "flags", "erased_at", "language", "verdict",
 ]
 # fmt: on
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file: what it begins with, and how answers stand in it."""
+
+    media_type: str
+    begin: str
+    lines: Callable[[Iterable[Item]], str]
+
+
 class Export(StreamingResponse):
     """The file as an answer. `fetch` gives up to BATCH answers older than an id; its first error is raised here."""
-
-    media_type = "text/csv"
 
     def __init__(
         self,
@@ -49,13 +57,17 @@ class Export(StreamingResponse):
     ) -> None:
         self._engine, self._actor, self._fetch = engine, actor, fetch
         self._rows, self._complete = 0, False
+        self._kind = KINDS[wanted.format]
         first = fetch(wanted.before)
-        said = wanted.model_dump(mode="json", exclude_none=True, exclude={"q", "limit", "format"})
+        said = wanted.model_dump(mode="json", exclude_none=True, exclude={"q", "id", "limit"})
         if wanted.q:
             said["searched"] = True
+        if wanted.id:
+            said["chosen"] = len(wanted.id)
         with db.begin(engine) as connection:
             audit.note(connection, actor, Action.EXPORT, "feedback", **said)
-        super().__init__(self._text(first), headers={"Content-Disposition": 'attachment; filename="feedback.csv"'})
+        name = f'attachment; filename="feedback.{wanted.format}"'
+        super().__init__(self._text(first), headers={"Content-Disposition": name}, media_type=self._kind.media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -65,9 +77,9 @@ class Export(StreamingResponse):
                 await run_in_threadpool(self._ended)
 
     def _text(self, batch: list[Item]) -> Iterator[str]:
-        yield "\ufeff" + _lines([COLUMNS])
+        yield self._kind.begin
         while batch:
-            yield _lines(_cells(item) for item in batch)
+            yield self._kind.lines(batch)
             self._rows += len(batch)
             batch = self._fetch(batch[-1].id) if len(batch) == BATCH else []
         self._complete = True
@@ -85,6 +97,14 @@ def _lines(lines: Iterable[Iterable[object]]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer).writerows([safe(cell) for cell in line] for line in lines)
     return buffer.getvalue()
+
+
+def _answers_as_csv(items: Iterable[Item]) -> str:
+    return _lines(_cells(item) for item in items)
+
+
+def _answers_as_json(items: Iterable[Item]) -> str:
+    return "".join(f"{item.model_dump_json()}\n" for item in items)
 
 
 def _cells(item: Item) -> list[object]:
@@ -118,9 +138,17 @@ def _cells(item: Item) -> list[object]:
         item.customer,
         " ".join(item.flags),
         item.erased_at and item.erased_at.isoformat(timespec="milliseconds"),
+        item.language,
+        "" if item.verdict is None else "needs a person" if item.verdict else "needs nobody",
     ]
 
 
 def safe(cell: object) -> object:
     """Text that a spreadsheet would take for a formula, marked as text; anything else as it is."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+
+KINDS = {
+    "csv": Kind("text/csv", "\ufeff" + _lines([COLUMNS]), _answers_as_csv),
+    "jsonl": Kind("application/x-ndjson", "", _answers_as_json),
+}

@@ -19,7 +19,10 @@ from heed.contracts import (
     Reason,
     TicketState,
 )
-from heed.contracts.text import OptionKey, Slug, storable
+from heed.contracts.text import LanguageCode, OptionKey, Slug, storable
+
+OTHER = "other"  # as a language: any that is not English
+CHOSEN_MOST = 200
 
 
 class Sentiment(BaseModel):
@@ -109,6 +112,13 @@ class Item(BaseModel):
     reasons: list[Reason]
     priority: Priority | None
     ticket: Ticket | None
+    language: str | None = Field(None, description="That it is written in, where it is not English and certain.")
+    verdict: bool | None = Field(None, description="Whether it needs a person, by the newest verdict; null: none yet.")
+    marks: list[tuple[int, int]] = Field(
+        default_factory=list,
+        description="Where the comment fits the search `q`, in lists: stretches of it in code points, [from, up to).",
+        examples=[[[4, 12]]],
+    )
 
 
 class Verdict(BaseModel):
@@ -153,9 +163,24 @@ class Filter(BaseModel):
     queued: bool | None = Field(None, description="`true`: the review queue.")
     selected: bool | None = None
     flagged: bool | None = Field(None, description="`true`: what came in a suspicious way.")
+    erased: bool | None = Field(None, description="`true`: what customers took back; counts and decisions stay.")
+    reason: Reason | None = Field(None, description="One of the reasons why it was selected.")
+    language: LanguageCode | Literal["other"] | None = Field(
+        None,
+        description="Written in this language, as far as that is certain, or on a form in it; `other`: written in any"
+        " that is not English.",
+        examples=["de"],
+    )
     ticket: TicketState | None = None
+    id: Annotated[list[UUID], Field(max_length=CHOSEN_MOST)] = Field(
+        default_factory=list, description="One of these answers (repeat it for each, at most 200)."
+    )
     q: Annotated[str, Field(max_length=200), AfterValidator(storable)] | None = Field(
-        None, description="Part of the comment, in capitals or not."
+        None,
+        description="Words of the comment, in any of their English forms: `late delivery` (both),"
+        ' `"late delivery"` (next to each other), `late or slow`, `late -refund` (without). What is not words (an'
+        " address, `50%`, a script without spaces) is searched for as a piece of the text, in capitals or not.",
+        examples=["late delivery"],
     )
     since: datetime | None = Field(None, description="Received then or later (UTC unless it says otherwise).")
     until: datetime | None = Field(None, description="Received before then.")
@@ -165,15 +190,20 @@ class Listing(Filter):
     """A filtered list, in parts or as a file."""
 
     before: UUID | None = Field(None, description="Older than this answer: `next` of the part before.")
+    after: UUID | None = Field(None, description="Newer than this answer: `previous` of the part after.")
     limit: Annotated[int, Field(ge=1, le=200)] = 50
-    format: Literal["json", "csv"] = Field("json", description="`csv`: all that fits, as a file; no `limit`.")
+    format: Literal["json", "csv", "jsonl"] = Field(
+        "json", description="`csv`, `jsonl` (an answer a line): all that fits, as a file; no `limit`."
+    )
 
 
 class Page(BaseModel):
-    """A part of a list, newest first; `next` is the `before` of the following part, null at the end."""
+    """A part of a list, newest first. `next` is the `before` of the following part, `previous` the `after` of the one
+    before; null where the list ends."""
 
     items: list[Item]
     next: UUID | None
+    previous: UUID | None
 
 
 class Push(BaseModel):

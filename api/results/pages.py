@@ -6,7 +6,6 @@ says so, and comes up by itself; a page offers nothing that who looks at it may 
 """
 
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 from fastapi import APIRouter, FastAPI, Request
@@ -18,7 +17,7 @@ from starlette.responses import Response
 from api.results import summary
 from api.results.answers import Answers
 from api.results.models import Push
-from api.results.rights import MANAGER, RIGHTS
+from api.results.rights import RIGHTS
 from api.results.routes import asking, first_survey, load
 from api.results.templates import Templates
 from heed.contracts import DEFAULT_SURVEY
@@ -34,7 +33,7 @@ _TITLES = {403: "Not allowed", 404: "This page does not exist", 503: "Not availa
 
 
 def router(settings: Settings, engine: sa.Engine, answers: Answers, templates: Templates) -> APIRouter:
-    """The routes /, /s/{slug}, /review and /feedback/{id}."""
+    """The routes /, /s/{slug} and /review."""
     routes = APIRouter(include_in_schema=False)
     form = str(settings.feedback_url or f"http://127.0.0.1:{settings.feedback_port}").rstrip("/")
 
@@ -79,16 +78,6 @@ def router(settings: Settings, engine: sa.Engine, answers: Answers, templates: T
             pass  # the page says so, and comes alive when it can
         data = {"review": survey, "options": options}
         return templates.page("review.html", data=data, slug=survey, title=asked, who=who)
-
-    @routes.get("/feedback/{answer_id}")
-    def one(answer_id: UUID, request: Request) -> Response:
-        who = asking(request)
-        answer = answers.one(answer_id, who.surveys)
-        with db.begin(engine) as connection:
-            survey = summary.find(connection, answer.survey)
-        options = [each.model_dump() for each in (answer.asked or survey).options]
-        data = {"answer": answer.model_dump(mode="json"), "options": options, "judges": who.may(MANAGER)}
-        return templates.page("answer.html", data=data, answer_id=answer_id, slug=answer.survey, who=who)
 
     return routes
 

@@ -47,7 +47,7 @@ class Right:
 
 OPEN = Right(Level.NOBODY)
 VIEWER, MANAGER, ADMIN = Right(Level.VIEWER), Right(Level.MANAGER), Right(Level.ADMIN)
-EXPORT = Level.MANAGER  # of GET /api/v1/feedback with format=csv
+EXPORT = Level.MANAGER  # of GET /api/v1/feedback as a file
 
 RIGHTS: dict[tuple[str, str], Right] = {
     ("GET", "/healthz"): OPEN,
@@ -122,6 +122,8 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("GET", "/api/v1/surveys/{slug}/overview"): VIEWER,
     ("GET", "/api/v1/surveys/{slug}/digest"): VIEWER,
     ("GET", "/digest"): VIEWER,
+    # The list of answers
+    ("GET", "/feedback"): VIEWER,
 }
 
 _PATTERNS: dict[re.Pattern[str], dict[str, Right]] = {}

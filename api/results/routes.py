@@ -95,19 +95,19 @@ def router(engine: sa.Engine, answers: Answers, books: Recent[Books], live: Live
     @routes.get(
         "/feedback",
         response_model=Page,
-        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+        responses={
+            200: {"content": {kind.media_type: {"schema": {"type": "string"}} for kind in export.KINDS.values()}}
+        },
     )
     def feedback(listing: Annotated[Listing, Query()], request: Request) -> Page | Response:
         """Answers that fit, newest first, in parts or as a file (which takes a manager)."""
         who = asking(request)
-        if listing.format == "csv":
+        if listing.format in export.KINDS:
             if who.level < EXPORT:
                 raise Problem(403, "An export takes a manager; an admin can let you.", kind="forbidden")
-            fetch = partial(answers.newest, listing, export.BATCH, only=who.surveys)
+            fetch = partial(answers.newest, listing, export.BATCH, only=who.surveys, after=listing.after)
             return export.Export(engine, who.actor, listing, fetch)
-        items = answers.newest(listing, listing.limit + 1, listing.before, who.surveys)
-        more = len(items) > listing.limit
-        return Page(items=items[: listing.limit], next=items[listing.limit - 1].id if more else None)
+        return answers.part(listing, who.surveys)
 
     @routes.get("/feedback/{answer_id}")
     def answer(answer_id: UUID, request: Request) -> Answer:

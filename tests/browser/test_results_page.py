@@ -89,8 +89,8 @@ def test_one_answer_and_back(page: Page, engine: sa.Engine) -> None:
     ):
         expect(page.get_by_text(words)).to_be_visible()
     expect(page.locator("bdi")).to_have_text([turning, "ann@example.com"])
-    page.get_by_role("link", name="All results").click()
-    expect(page.get_by_role("status")).to_have_text("live")
+    page.get_by_role("link", name="Back to the list").click()
+    expect(page.locator("#live")).to_have_text("live")
     page.get_by_text("admin", exact=True).click()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("Name")).to_be_focused()

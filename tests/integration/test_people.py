@@ -433,7 +433,7 @@ def test_the_audit_tells_and_cannot_be_changed(site: str, root: httpx.Client, en
         ("ann", "login-failed", "", {}),
         ("(nobody)", "login-failed", "", {}),
         ("ann", "verdict", str(answer_id), {"needs_person": False}),
-        ("ann", "export", "feedback", {"label": "negative", "searched": True}),
+        ("ann", "export", "feedback", {"label": "negative", "format": "csv", "searched": True}),
         ("ann", "export-ended", "feedback", {"rows": 1, "complete": True}),
         ("HEED_API_KEY", "person-changed", "ann", {"role": "viewer", "surveys": ["default"], "disabled": False}),
         ("HEED_API_KEY", "key-made", f"key {made['info']['id']}", {"name": "shop", "scopes": ["submit"]}),

@@ -1,6 +1,7 @@
 // Single answers: as an entry of the list, and whole, with what people say of the decision.
 
 import { byId, el, percent, say, time } from "./dom.js";
+import { keys } from "./keys.js";
 import { inShort, marked, sentences, sums } from "./reading.js";
 import { giveVerdict } from "./verdict.js";
 import { DECISIONS, JUDGES, LABELS, REASONS, language, linesOf, suspicion, ticketText, whyHere } from "./words.js";
@@ -79,7 +80,9 @@ function sender({ contact, customer, erased_at: erased }) {
 
 function verdicts(item, judge, judges) {
   const choice = (needsPerson, text) => {
-    const button = el("button", { class: "button button--quiet", "data-needs": String(needsPerson) }, text);
+    const key = needsPerson ? "Y" : "N";
+    const attributes = { class: "button button--quiet", "data-needs": String(needsPerson), "aria-keyshortcuts": key };
+    const button = el("button", attributes, text);
     button.addEventListener("click", () => judge(needsPerson));
     return button;
   };
@@ -182,7 +185,7 @@ export function answerPage({ answer, options, judges }) {
   }
 
   async function judge(needsPerson) {
-    if (busy) return;
+    if (busy || !judges) return;
     busy = true;
     const { answer: after, problem } = await giveVerdict(answer.id, needsPerson);
     busy = false;
@@ -198,5 +201,7 @@ export function answerPage({ answer, options, judges }) {
     say(status, opened ? "Thank you. The ticket is on its way." : "Thank you. Your verdict is kept.");
   }
 
+  const go = (id) => () => byId(id)?.click();
+  keys({ j: go("older"), k: go("newer"), y: () => judge(true), n: () => judge(false) });
   show();
 }

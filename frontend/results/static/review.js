@@ -5,6 +5,7 @@
 import { option, ticket, wordsRead } from "./answer.js";
 import { byId, el, say, time } from "./dom.js";
 import { follow } from "./feed.js";
+import { isOurs, letterOf } from "./keys.js";
 import { inShort } from "./reading.js";
 import { showState } from "./state.js";
 import { giveVerdict } from "./verdict.js";
@@ -228,11 +229,8 @@ export function reviewPage({ review: survey, options }) {
   keysOn.addEventListener("change", () => localStorage.setItem(KEYS, keysOn.checked ? "on" : "off"));
   const keys = { y: () => judge(true), n: () => judge(false), s: skip };
   document.addEventListener("keydown", (event) => {
-    const held = event.ctrlKey || event.altKey || event.metaKey || event.shiftKey || event.repeat || event.isComposing;
-    if (!keysOn.checked || held || event.target.closest("input, textarea, select, [contenteditable]")) return;
-    // Where the letters are others (Greek, Cyrillic) the keys are where Latin keyboards have them.
-    const letter = event.key < "\u0080" ? event.key.toLowerCase() : event.code.slice(-1).toLowerCase();
-    const act = keys[letter];
+    const ours = isOurs(event) && !event.shiftKey && !event.target.closest("input");
+    const act = keysOn.checked && ours && keys[letterOf(event)];
     if (!act) return;
     event.preventDefault();
     act();
