@@ -7,9 +7,11 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.results import login, pages, people, people_pages, routes
+from api.results import attention_pages, attention_routes, checklist, login, pages, people, people_pages, routes
 from api.results.access import Access, Gate
+from api.results.again import Again
 from api.results.answers import Answers
+from api.results.attention import Needs
 from api.results.live import Live
 from api.results.recent import Recent
 from api.results.revoked import keep_out
@@ -32,6 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
     persons = people.People(engine)
     live = Live(settings, partial(routes.load, engine, answers))
     recent_books = Recent(partial(books.take, engine, Queue.connect(settings)))
+    needs, again = Needs(engine, answers, recent_books, Recent(partial(books.astray, engine))), Again(engine)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -58,6 +61,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(login.router(settings, engine, access, templates))
     app.include_router(pages.router(settings, engine, answers, templates))
     app.include_router(people_pages.router(engine, persons, templates))
+    app.include_router(attention_routes.router(needs, again, answers))
+    app.include_router(attention_pages.router(needs, again, answers, templates))
+    app.include_router(checklist.router(settings, engine))
     ready = {"postgres": partial(db.check, engine), "schema": partial(schema.check, engine)}
     app.router.routes.extend(health.routes(ready=ready))
     app.mount("/static", Static(FRONTEND / "results" / "static", FRONTEND / "shared", FRONTEND / "vendor"))

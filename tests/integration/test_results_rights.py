@@ -24,7 +24,14 @@ SAMPLES = {"slug": "default", "answer_id": str(new_id()), "name": "ghost", "numb
 # What each route takes, said here once more and in other words.
 NEEDS = {
     Level.NOBODY: {"/healthz", "/readyz", "/metrics", "/static/{path:path}", "/login"},
-    Level.MANAGER: {"/review", "/api/v1/feedback/{answer_id}/verdict", "/api/v1/books", "/api/v1/quarantine"},
+    Level.MANAGER: {
+        *("/review", "/api/v1/feedback/{answer_id}/verdict", "/api/v1/books", "/api/v1/quarantine"),
+        *("/attention", "/api/v1/attention", "/api/v1/books/missing", "/api/v1/checklist"),
+        *("/attention/tickets/retry", "/attention/tickets/{answer_id}/retry", "/attention/verdicts/{answer_id}"),
+        *("/attention/quarantine/replay", "/attention/quarantine/{number}/replay"),
+        *("/api/v1/feedback/{answer_id}/ticket/retry", "/api/v1/tickets/retry"),
+        *("/api/v1/quarantine/{number}/replay", "/api/v1/quarantine/replay"),
+    },
     Level.ADMIN: {"/people", "/keys", "/audit", "/api/v1/people", "/api/v1/keys", "/api/v1/audit"},
 }
 
