@@ -60,11 +60,12 @@ class Needs:
     def load(self, survey: str, who: Who) -> Attention:
         """All that needs a person; a 404 problem when there is no such survey among theirs."""
         who.check_sees(survey)
-        unbalanced = self._unbalanced() if who.may(_BOOKS) else None
+        books = self._books.read() if who.may(_BOOKS) else None
+        unbalanced = self._unbalanced(books) if books else None
         flagged = self._answers.newest(Filter(survey=survey, queued=True, flagged=True), CARDS)
         review = self._answers.newest(Filter(survey=survey, queued=True, flagged=False), CARDS)
         with db.begin(self._engine) as connection:
-            question = summary.find(connection, survey).question
+            asked = summary.find(connection, survey)
             failed = FailedTickets(count=_failed_count(connection, survey), items=_failed(connection, survey))
             aside = _aside(connection) if who.may(_QUARANTINE) else None
             suspicious = ToJudge(count=_waiting(connection, survey, feedback.c.flags != []), items=flagged)
@@ -77,8 +78,10 @@ class Needs:
         counted = failed.count + (aside.count if aside else 0) + suspicious.count + others.count
         return Attention(
             survey=survey,
-            question=question,
+            question=asked.question,
+            options=asked.options,
             nothing=unbalanced is None and not counted and not elsewhere,
+            balanced=books.balanced if books else None,
             books=unbalanced,
             failed=failed,
             quarantine=aside,
@@ -91,8 +94,7 @@ class Needs:
         """By which submissions the tickets' side of the books differs."""
         return self._astray.read()
 
-    def _unbalanced(self) -> Unbalanced | None:
-        books = self._books.read()
+    def _unbalanced(self, books: Books) -> Unbalanced | None:
         if books.balanced is not False and not books.tickets_off:
             return None
         return Unbalanced(books=books, astray=self._astray.read() if books.tickets_off else [])

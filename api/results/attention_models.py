@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from api.results.models import Item, Quarantined
 from heed.books import Astray, Books
-from heed.contracts import Priority, Reason
+from heed.contracts import Option, Priority, Reason
 
 COUNTED = 1_000
 SHOWN = 50
@@ -84,12 +84,15 @@ class Elsewhere(BaseModel):
 
 
 class Attention(BaseModel):
-    """What needs a person now, most urgent first. The books and the quarantine are not kept by survey: null for whoever
-    does not see every survey, `books` also while they balance or cannot be closed."""
+    """What needs a person now, most urgent first. The books and the quarantine are not kept by survey: `balanced`,
+    `books` and `quarantine` are null for whoever does not see every survey; `books` is also null while they balance or
+    cannot be closed."""
 
     survey: str
     question: str
+    options: tuple[Option, ...]
     nothing: bool = Field(description="Nothing needs a person, in this survey and in the others that are seen.")
+    balanced: bool | None = Field(description="Null when the books cannot be closed at the moment.")
     books: Unbalanced | None
     failed: FailedTickets
     quarantine: QuarantineGroup | None

@@ -66,6 +66,7 @@ def router(needs: Needs, again: Again, answers: Answers, templates: Templates) -
             slug=found.survey,
             here="/attention",
             now=found,
+            options={each.key: f"{each.face} {each.label}".strip() for each in found.options},
             said=_SAID[done] if done else "",
             counted=COUNTED,
             words={

@@ -35,27 +35,16 @@ function settle(element) {
   for (const each of element.querySelectorAll("time")) each.textContent = time(each.dateTime);
 }
 
-/** Put `fresh` in the place of `old`; of parts with names, those that did not change stay. */
+/** Put what `fresh` holds in the place of what `old` does; parts that did not change stay the elements that they are. */
 function renew(old, fresh) {
-  const kept = new Map([...old.children].filter(nameOf).map((child) => [nameOf(child), child]));
-  const children = [...fresh.childNodes].map((child) => {
-    const before = child.nodeType === Node.ELEMENT_NODE && kept.get(nameOf(child));
-    if (before && shown.get(nameOf(child)) === child.outerHTML) return before;
-    if (before?.dataset.group) {
-      const text = child.outerHTML;
-      for (const list of child.querySelectorAll("ol, ul")) {
-        const items = new Map([...before.querySelectorAll("[data-item]")].map((item) => [nameOf(item), item]));
-        for (const item of list.querySelectorAll(":scope > [data-item]")) {
-          const same = items.get(nameOf(item));
-          if (same && shown.get(nameOf(item)) === item.outerHTML) item.replaceWith(same);
-          else settle(item);
-        }
-      }
-      for (const each of child.querySelectorAll("time")) each.textContent = time(each.dateTime);
-      shown.set(nameOf(child), text);
-      return child;
-    }
-    if (child.nodeType === Node.ELEMENT_NODE) settle(child);
+  const kept = new Map([...old.querySelectorAll("[data-item], [data-group]")].map((part) => [nameOf(part), part]));
+  const same = (part) => shown.get(nameOf(part)) === part.outerHTML && kept.get(nameOf(part));
+  const children = [...fresh.children].map((child) => {
+    const before = same(child);
+    if (before) return before;
+    const items = [...child.querySelectorAll("[data-item]")].map((item) => [item, same(item)]);
+    settle(child);
+    for (const [item, stays] of items) if (stays) item.replaceWith(stays);
     return child;
   });
   old.replaceChildren(...children);
@@ -88,7 +77,8 @@ function show(html) {
   // What is moved loses the focus; of what went, the next that is still there gets it.
   const place = items.indexOf(item);
   const others = [...items.slice(place + 1), ...items.slice(0, Math.max(place, 0)).reverse()];
-  const next = item && others.find((each) => each.isConnected)?.querySelector("button, a");
+  const there = item && others.find((each) => each.isConnected);
+  const next = there?.querySelector("button") ?? there?.querySelector("a");
   if (focused.isConnected) focused.focus({ preventScroll: true });
   else (next ?? byId("main")).focus();
 }
