@@ -12,10 +12,10 @@ from results_data import answer
 
 from api.results import recent
 from api.results.app import create_app
-from heed.contracts import Label, QuarantineKind, QuarantineReason, StreamEntry, Survey, new_id
+from heed.contracts import Context, Label, QuarantineKind, QuarantineReason, StreamEntry, Survey, new_id
 from heed.db import ledger, outbox, quarantine, surveys
 from heed.db.quarantine import Item
-from heed.db.tables import feedback, settlements
+from heed.db.tables import feedback, settlements, tickets
 from heed.db.tables import quarantine as held_rows
 from heed.settings import Settings
 from worker.handler import Handler
@@ -201,3 +201,46 @@ def test_books_and_a_database_that_is_away(page: Page, engine: sa.Engine) -> Non
     expect(page.get_by_role("alert")).to_be_hidden()
     with engine.connect() as connection:
         assert connection.execute(sa.select(feedback.c.selected).where(feedback.c.id == perhaps)).scalar_one()
+
+
+def test_the_first_steps_tick_themselves_off(page: Page, site: str, engine: sa.Engine) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
+    page.goto("/")
+    steps = page.get_by_role("region", name="First steps")
+    expect(steps).to_contain_text("0 of 3")
+    expect(steps.get_by_role("link", name="Open an unhappy form")).to_have_attribute(
+        "href", "http://127.0.0.1:5000/?vote=bad&ref=test"
+    )
+    steps.get_by_role("button", name="Copy the line").click()
+    expect(steps.locator("[aria-live]")).to_have_text("The line is copied.")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == '<script async src="http://127.0.0.1:5000/widget.js" data-survey="default"></script>'
+    answer(engine, "Here I am.", vote="good", context=Context(url="https://shop.example/"))
+    expect(steps).to_contain_text("2 of 3")
+    expect(steps.get_by_role("listitem").filter(has_text="Put it on your own page")).to_contain_text("done")
+    assert_accessible(page)
+    picture(page, "checklist")
+    page.set_viewport_size({"width": 320, "height": 700})
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    picture(page, "checklist-phone-dark")
+    unhappy = answer(engine, "It broke.", vote="bad", label=Label.NEGATIVE, p_negative=0.9)
+    with engine.begin() as connection:
+        taken = ledger.take(connection, unhappy, "default", 60)
+        assert isinstance(taken, ledger.Taken)
+        ledger.created(connection, taken, 7)
+    expect(steps.locator("[aria-live]")).to_contain_text("All done")
+    page.reload()
+    expect(page.get_by_text("It broke.")).to_be_visible()
+    expect(steps).to_be_hidden()
+
+    # Where it is hidden, it stays hidden.
+    with engine.begin() as connection:
+        connection.execute(sa.delete(tickets))
+    page.reload()
+    expect(steps).to_be_visible()
+    steps.get_by_role("button", name="Hide these").click()
+    expect(steps).to_be_hidden()
+    page.reload()
+    expect(page.get_by_text("It broke.")).to_be_visible()
+    expect(steps).to_be_hidden()
