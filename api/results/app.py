@@ -13,6 +13,7 @@ from api.results.again import Again
 from api.results.answers import Answers
 from api.results.attention import Needs
 from api.results.live import Live
+from api.results.made_up import MadeUp
 from api.results.recent import Recent
 from api.results.revoked import keep_out
 from api.results.templates import Templates
@@ -30,7 +31,7 @@ from heed.web.static import FRONTEND, Static
 def create_app(settings: Settings) -> FastAPI:
     """The site as an ASGI app; connects when first used. `app.state.live.close` ends its open streams."""
     engine = db.connect(settings, "results")
-    access, templates, answers = Access(settings, engine), Templates(), Answers(engine, settings)
+    access, templates, answers = Access(settings, engine), Templates(MadeUp(engine)), Answers(engine, settings)
     persons = people.People(engine)
     live = Live(settings, partial(routes.load, engine, answers))
     recent_books = Recent(partial(books.take, engine, Queue.connect(settings)))

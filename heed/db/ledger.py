@@ -231,14 +231,20 @@ def replay_failed(
 
 
 def pretend(connection: sa.Connection, made_up: Sequence[Pretended]) -> None:
-    """Enter tickets of made-up answers, of which no desk ever hears: complete, and without a number."""
+    """Enter tickets of made-up answers, of which no desk ever hears: complete, and without a number. One that is there
+    already is changed."""
     if not made_up:
         return
+    ids = [each.feedback_id for each in made_up]
+    query = sa.select(tickets.c.feedback_id, tickets.c.state).where(tickets.c.feedback_id.in_(ids))
+    before = {row.feedback_id: TicketState(row.state) for row in connection.execute(query.with_for_update())}
     counts: Counter[tuple[str, TicketState]] = Counter()
     rows = []
     for each in made_up:
         state = TicketState.SOLVED if each.solved_at else TicketState.OPENED
         counts[each.survey, state] += 1
+        if each.feedback_id in before:
+            counts[each.survey, before[each.feedback_id]] -= 1
         rows.append(
             {
                 "feedback_id": each.feedback_id,
@@ -253,7 +259,9 @@ def pretend(connection: sa.Connection, made_up: Sequence[Pretended]) -> None:
                 "desk_status": "solved" if each.solved_at else "open",
             }
         )
-    connection.execute(sa.insert(tickets), rows)
+    statement = insert(tickets)
+    entered = {name: statement.excluded[name] for name in rows[0]}
+    connection.execute(statement.on_conflict_do_update(index_elements=["feedback_id"], set_=entered), rows)
     _count(connection, counts)
 
 
