@@ -18,11 +18,13 @@ gone. Settling takes only what is certain at that moment, so doing it again, or 
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
-from heed.contracts import QuarantineKind, TicketState
+from heed.contracts import TERMINAL, QuarantineKind, TicketState
 from heed.db import engine as db
 from heed.db import outbox
 from heed.db.quarantine import standing
@@ -33,6 +35,7 @@ from heed.stream.queue import Queue, Snapshot
 _LOCK = 0x426F6F6B  # "Book"
 _TICKETED = (TicketState.OPENED, TicketState.SOLVED)
 SETTLEMENTS_SHOWN = 20
+MOST_ASTRAY, MOST_LOOKED_AT = 50, 100_000
 
 
 class Settlement(BaseModel):
@@ -67,6 +70,28 @@ class Books(BaseModel):
     settlements: list[Settlement]
     oldest_queued_seconds: float | None
     taken_at: datetime
+
+    @property
+    def tickets_off(self) -> int:
+        """By how many the selected submissions and their tickets differ."""
+        return self.selected - self.ticketed - self.failed - self.in_flight
+
+
+class Why(StrEnum):
+    """By what a submission unbalances the tickets' side."""
+
+    UNTICKETED = "unticketed"  # selected, and neither on its way nor in the ledger
+    STUCK = "stuck"  # its ticket was begun, and nothing is on its way that would carry it on
+    ENDED = "ended"  # its ticket is terminal, and it still stands as on its way
+    UNSELECTED = "unselected"  # it is in the ledger and was never selected
+
+
+class Astray(BaseModel):
+    """A submission by which the selected ones and their tickets differ."""
+
+    id: UUID
+    survey: str
+    why: Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +146,40 @@ def difference(engine: sa.Engine, queue: Queue) -> Difference:
         # accepted is certain. The rest shows when the queue is empty.
         earlier=max(before.accounted - snapshot.added, 0),
     )
+
+
+# The newest MOST_LOOKED_AT of each, so that it never costs more than that, however many there are.
+_ASTRAY = sa.text("""
+    WITH chosen AS MATERIALIZED (
+        SELECT id, survey FROM feedback WHERE selected ORDER BY id DESC LIMIT :looked_at
+    ), begun AS MATERIALIZED (
+        SELECT feedback_id, state FROM tickets ORDER BY feedback_id DESC LIMIT :looked_at
+    ), waiting AS MATERIALIZED (
+        SELECT feedback_id FROM outbox ORDER BY feedback_id DESC LIMIT :looked_at
+    )
+    SELECT id, survey, 'unticketed' AS why FROM chosen
+     WHERE NOT EXISTS (SELECT FROM tickets WHERE feedback_id = chosen.id)
+       AND NOT EXISTS (SELECT FROM outbox WHERE feedback_id = chosen.id)
+    UNION ALL
+    SELECT id, survey, CASE WHEN selected THEN 'stuck' ELSE 'unselected' END FROM begun
+      JOIN feedback ON feedback.id = begun.feedback_id
+     WHERE NOT selected
+        OR (begun.state NOT IN :terminal AND NOT EXISTS (SELECT FROM outbox WHERE feedback_id = begun.feedback_id))
+    UNION ALL
+    SELECT id, survey, 'ended' FROM waiting
+      JOIN tickets ON tickets.feedback_id = waiting.feedback_id JOIN feedback ON feedback.id = waiting.feedback_id
+     WHERE tickets.state IN :terminal
+    ORDER BY id DESC LIMIT :most
+""").bindparams(sa.bindparam("terminal", expanding=True))
+
+
+def astray(engine: sa.Engine) -> list[Astray]:
+    """By which submissions the tickets' side differs, newest first, at most MOST_ASTRAY; none while it balances, or
+    when counts alone are wrong. Raises `Later` as above.
+    """
+    given = {"looked_at": MOST_LOOKED_AT, "most": MOST_ASTRAY, "terminal": [str(each) for each in TERMINAL]}
+    with db.begin(engine) as connection:
+        return [Astray(**row) for row in connection.execute(_ASTRAY, given).mappings()]
 
 
 def settle(engine: sa.Engine, queue: Queue, reason: str, agreed: Difference) -> Difference:

@@ -8,6 +8,9 @@ from functools import partial
 from fastapi import FastAPI
 
 from api.results import (
+    attention_pages,
+    attention_routes,
+    checklist,
     feedback_pages,
     login,
     overview_routes,
@@ -19,9 +22,12 @@ from api.results import (
     surveys_pages,
 )
 from api.results.access import Access, Gate
+from api.results.again import Again
 from api.results.answers import Answers
+from api.results.attention import Needs
 from api.results.digest import Digests
 from api.results.live import Live
+from api.results.made_up import MadeUp
 from api.results.overview import Overviews
 from api.results.recent import Recent
 from api.results.revoked import keep_out
@@ -40,11 +46,12 @@ from heed.web.static import FRONTEND, Static
 def create_app(settings: Settings) -> FastAPI:
     """The site as an ASGI app; connects when first used. `app.state.live.close` ends its open streams."""
     engine = db.connect(settings, "results")
-    access, templates, answers = Access(settings, engine), Templates(), Answers(engine, settings)
+    access, templates, answers = Access(settings, engine), Templates(MadeUp(engine)), Answers(engine, settings)
     persons, digests = people.People(engine), Digests(engine)
     asked = surveys.Surveys(settings, engine)
     live = Live(settings, partial(routes.load, engine, answers))
     recent_books = Recent(partial(books.take, engine, Queue.connect(settings)))
+    needs, again = Needs(engine, answers, recent_books, Recent(partial(books.astray, engine))), Again(engine)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -76,6 +83,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(people_pages.router(engine, persons, templates))
     app.include_router(surveys.router(asked))
     app.include_router(surveys_pages.router(asked, templates))
+    app.include_router(attention_routes.router(needs, again, answers))
+    app.include_router(attention_pages.router(needs, again, answers, templates))
+    app.include_router(checklist.router(settings, engine))
     ready = {"postgres": partial(db.check, engine), "schema": partial(schema.check, engine)}
     app.router.routes.extend(health.routes(ready=ready))
     folders = ("results/static", "shared", "vendor", "feedback/static")  # the last for previews of the form

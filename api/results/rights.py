@@ -124,6 +124,21 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("GET", "/digest"): VIEWER,
     # The list of answers
     ("GET", "/feedback"): VIEWER,
+    # What needs a person, and the first steps
+    ("GET", "/attention"): MANAGER,
+    ("POST", "/attention/tickets/retry"): MANAGER,
+    ("POST", "/attention/tickets/{answer_id}/retry"): MANAGER,
+    ("POST", "/attention/quarantine/replay"): Right(Level.MANAGER, every_survey=True),
+    ("POST", "/attention/quarantine/{number}/replay"): Right(Level.MANAGER, every_survey=True),
+    ("POST", "/attention/verdicts/{answer_id}"): MANAGER,
+    ("GET", "/api/v1/attention"): MANAGER,
+    ("GET", "/api/v1/books/missing"): Right(Level.MANAGER, every_survey=True),
+    ("POST", "/api/v1/feedback/{answer_id}/ticket/retry"): MANAGER,
+    ("POST", "/api/v1/tickets/retry"): MANAGER,
+    ("GET", "/api/v1/quarantine/{number}/replay"): Right(Level.MANAGER, every_survey=True),
+    ("POST", "/api/v1/quarantine/{number}/replay"): Right(Level.MANAGER, every_survey=True),
+    ("POST", "/api/v1/quarantine/replay"): Right(Level.MANAGER, every_survey=True),
+    ("GET", "/api/v1/checklist"): MANAGER,
 }
 
 _PATTERNS: dict[re.Pattern[str], dict[str, Right]] = {}

@@ -1,6 +1,6 @@
 """The pages' HTML: templates of frontend/results, and the way from page to page."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -40,12 +40,14 @@ def _nav(who: Who, survey: str | None) -> list[Link]:
 
 
 class Templates:
-    """Renders with everything escaped. Pages may name their address to themselves, for the check of a form's origin."""
+    """Renders with everything escaped. Pages may name their address to themselves, for the check of a form's origin.
+    `made_up` tells whether a survey's answers are."""
 
-    def __init__(self) -> None:
+    def __init__(self, made_up: Callable[[str | None], bool]) -> None:
         loader = FileSystemLoader(FRONTEND / "results" / "templates")
         self._jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
         self._jinja.globals["nav"] = _nav
+        self._jinja.globals["made_up"] = made_up
 
     def page(
         self, name: str, /, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any

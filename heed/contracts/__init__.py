@@ -6,7 +6,7 @@ wrote (a new shape is a new version beside the old one); the JSON Schemas in `sc
 
 from heed.contracts.access import BUILT_IN, KEY_PREFIX, KeyScope, PersonName, Role, fingerprint
 from heed.contracts.context import Context
-from heed.contracts.entry import Flag, StreamEntry, parse_entry
+from heed.contracts.entry import MADE_UP, Flag, StreamEntry, parse_entry
 from heed.contracts.event import EVENT_SOURCE, EVENT_TYPE, RULE_PATTERN, NegativeFeedback, rule_pattern
 from heed.contracts.ids import first_id, new_id, received_at
 from heed.contracts.ledger import TERMINAL, QuarantineKind, QuarantineReason, TicketState
@@ -22,6 +22,7 @@ __all__ = [
     "EVENT_TYPE",
     "FALSE_ALARM_TAG",
     "KEY_PREFIX",
+    "MADE_UP",
     "RULE_PATTERN",
     "TERMINAL",
     "Contact",

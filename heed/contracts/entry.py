@@ -19,6 +19,7 @@ from heed.contracts.text import Comment, OptionKey, Slug
 from heed.errors import Invalid
 
 VERSION = 1
+MADE_UP: Literal["demo"] = "demo"  # the source of answers that `heed demo` makes up; admission gives it to none
 _FLAG = re.compile(rb"[a-z-]{1,32}")
 
 
@@ -41,7 +42,7 @@ class StreamEntry(BaseModel):
     id: SubmissionId
     survey: Slug
     client: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-    source: Literal["form", "api"] = "api"
+    source: Literal["form", "api", "demo"] = "api"
     vote: OptionKey | None = None
     rating: Annotated[int, Field(ge=1, le=5)] | None = None
     comment: Comment = ""

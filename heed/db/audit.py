@@ -30,6 +30,8 @@ class Action(StrEnum):
     SURVEY_SAVED = "survey-saved"
     VERDICT = "verdict"
     REPLAY = "replay"
+    DEMO_MADE = "demo-made"
+    DEMO_REMOVED = "demo-removed"
     EXPORT = "export"
     EXPORT_ENDED = "export-ended"
 

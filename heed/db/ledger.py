@@ -7,14 +7,15 @@ here deadlocks.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from heed.contracts import TERMINAL, NegativeFeedback, TicketState
+from heed.contracts import TERMINAL, Priority, TicketState
 from heed.db import erasures, outbox
 from heed.db.notify import changed
 from heed.db.tables import feedback, ticket_counts, tickets
@@ -50,6 +51,16 @@ class Done:
     """Nothing is left to do: the state is terminal."""
 
     state: TicketState
+
+
+@dataclass(frozen=True, slots=True)
+class Pretended:
+    """The ticket of a made-up answer: when it would have been opened, and solved, if that is so long ago."""
+
+    feedback_id: UUID
+    survey: str
+    opened_at: datetime
+    solved_at: datetime | None = None
 
 
 # A status that the desk reported for a ticket: (submission, ticket number, status).
@@ -189,8 +200,10 @@ def counts(connection: sa.Connection) -> dict[str, int]:
     return {str(state): 0 for state in TicketState} | {state: int(count) for state, count in rows}
 
 
-def replay_failed(connection: sa.Connection, ids: Sequence[UUID] | None = None) -> int:
-    """Send failed tickets (all, or these) on their way again; how many."""
+def replay_failed(
+    connection: sa.Connection, ids: Sequence[UUID] | None = None, only: Collection[str] | None = None
+) -> int:
+    """Send failed tickets (all, or these; of all surveys, or `only` of these) on their way again; how many."""
     query = (
         sa.select(feedback)
         .join(tickets, tickets.c.feedback_id == feedback.c.id)
@@ -198,7 +211,11 @@ def replay_failed(connection: sa.Connection, ids: Sequence[UUID] | None = None) 
         .order_by(feedback.c.id)
         .with_for_update(of=tickets)
     )
-    rows = connection.execute(query if ids is None else query.where(feedback.c.id.in_(ids))).all()
+    if ids is not None:
+        query = query.where(feedback.c.id.in_(ids))
+    if only is not None:
+        query = query.where(feedback.c.survey.in_(only))
+    rows = connection.execute(query).all()
     counts: Counter[tuple[str, TicketState]] = Counter()
     for row in rows:
         _step(counts, row.survey, TicketState.FAILED, TicketState.ATTEMPTING)
@@ -208,9 +225,44 @@ def replay_failed(connection: sa.Connection, ids: Sequence[UUID] | None = None) 
         .where(tickets.c.feedback_id.in_([row.id for row in rows]))
         .values(state=TicketState.ATTEMPTING, leased_until=None, last_error=None, updated_at=sa.func.now())
     )
-    outbox.add(connection, [NegativeFeedback.model_validate(row._asdict()) for row in rows])
+    outbox.add(connection, [outbox.event_of(row, row.reasons, Priority(row.priority)) for row in rows])
     _count(connection, counts)
     return len(rows)
+
+
+def pretend(connection: sa.Connection, made_up: Sequence[Pretended]) -> None:
+    """Enter tickets of made-up answers, of which no desk ever hears: complete, and without a number. One that is there
+    already is changed."""
+    if not made_up:
+        return
+    ids = [each.feedback_id for each in made_up]
+    query = sa.select(tickets.c.feedback_id, tickets.c.state).where(tickets.c.feedback_id.in_(ids))
+    before = {row.feedback_id: TicketState(row.state) for row in connection.execute(query.with_for_update())}
+    counts: Counter[tuple[str, TicketState]] = Counter()
+    rows = []
+    for each in made_up:
+        state = TicketState.SOLVED if each.solved_at else TicketState.OPENED
+        counts[each.survey, state] += 1
+        if each.feedback_id in before:
+            counts[each.survey, before[each.feedback_id]] -= 1
+        rows.append(
+            {
+                "feedback_id": each.feedback_id,
+                "state": state,
+                "attempts": 1,
+                "first_attempt_at": each.opened_at,
+                "created_at": each.opened_at,
+                "updated_at": each.solved_at or each.opened_at,
+                "opened_at": each.opened_at,
+                "in_progress_at": each.solved_at and each.opened_at + (each.solved_at - each.opened_at) / 4,
+                "solved_at": each.solved_at,
+                "desk_status": "solved" if each.solved_at else "open",
+            }
+        )
+    statement = insert(tickets)
+    entered = {name: statement.excluded[name] for name in rows[0]}
+    connection.execute(statement.on_conflict_do_update(index_elements=["feedback_id"], set_=entered), rows)
+    _count(connection, counts)
 
 
 def _is_held(held: Taken) -> sa.ColumnElement[bool]:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from heed.contracts import NegativeFeedback
+from heed.contracts import Label, NegativeFeedback, Priority, Reason, received_at
 from heed.db.tables import outbox
 
 LEASE_SECONDS = 30
@@ -24,6 +24,25 @@ _ADD = sa.text("""
     SELECT CAST(event ->> 'id' AS uuid), event FROM json_array_elements(CAST(:rows AS json)) AS event
     ON CONFLICT DO NOTHING
 """)
+
+
+def event_of(row: Any, reasons: Sequence[str], priority: Priority) -> NegativeFeedback:
+    """The event of a stored submission. One that a manager alone selected keeps no reason (see `reasons_of`), and an
+    event names one: it tells of the words, and the row of the rest."""
+    return NegativeFeedback(
+        id=row.id,
+        survey=row.survey,
+        received_at=received_at(row.id),
+        vote=row.vote,
+        rating=row.rating,
+        label=Label(row.label),
+        compound=row.compound,
+        p_negative=row.p_negative,
+        reasons=tuple(Reason(reason) for reason in reasons) or (Reason.TEXT,),
+        priority=priority,
+        scorer=row.scorer,
+        policy=row.policy,
+    )
 
 
 def add(connection: sa.Connection, events: Sequence[NegativeFeedback]) -> None:

@@ -75,10 +75,10 @@ def counts(connection: sa.Connection) -> dict[tuple[str, str], int]:
 
 
 def ask_replay(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
-    """Ask the worker to try unresolved submissions again (all, or these); how many."""
+    """Ask the worker to try unresolved submissions again (all, or these); how many did not wait for that already."""
     statement = (
         sa.update(quarantine)
-        .where(standing(), quarantine.c.kind == QuarantineKind.SUBMISSION)
+        .where(standing(), quarantine.c.kind == QuarantineKind.SUBMISSION, quarantine.c.replay_at.is_(None))
         .values(replay_at=sa.func.now())
     )
     if ids is not None:

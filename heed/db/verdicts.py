@@ -7,12 +7,13 @@ locked in the order in which the worker locks them, so nothing here deadlocks.
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from heed.contracts import Judge, Label, NegativeFeedback, Priority, Reason, received_at
-from heed.db import outbox
+from heed.contracts import MADE_UP, Judge, Priority, Reason, received_at
+from heed.db import ledger, outbox
 from heed.db.notify import changed
 from heed.db.tables import feedback, verdicts
 
@@ -88,21 +89,10 @@ def select_now(connection: sa.Connection, row: sa.Row[tuple[object, ...]], reaso
     connection.execute(
         sa.update(feedback).where(feedback.c.id == row.id).values(selected=True, reasons=reasons, priority=priority)
     )
-    event = NegativeFeedback(
-        id=row.id,
-        survey=row.survey,
-        received_at=received_at(row.id),
-        vote=row.vote,
-        rating=row.rating,
-        label=Label(row.label),
-        compound=row.compound,
-        p_negative=row.p_negative,
-        reasons=tuple(Reason(reason) for reason in reasons) or (Reason.TEXT,),  # an event names one; the row tells
-        priority=priority,
-        scorer=row.scorer,
-        policy=row.policy,
-    )
-    outbox.add(connection, [event])
+    if row.source == MADE_UP:  # no desk hears of it
+        ledger.pretend(connection, [ledger.Pretended(row.id, row.survey, datetime.now(UTC))])
+    else:
+        outbox.add(connection, [outbox.event_of(row, reasons, priority)])
     connection.execute(
         _COUNT,
         {

@@ -37,6 +37,11 @@ NEEDS = {
         *("POST /surveys/{slug}", "POST /surveys/{slug}/preview", "PUT /api/v1/surveys/{slug}"),
         *("/surveys/{slug}/close", "/surveys/{slug}/reopen", "/surveys/{slug}/rehearsal"),
         *("/api/v1/surveys/{slug}/close", "/api/v1/surveys/{slug}/reopen", "/api/v1/surveys/{slug}/rehearsal"),
+        *("/attention", "/api/v1/attention", "/api/v1/books/missing", "/api/v1/checklist"),
+        *("/attention/tickets/retry", "/attention/tickets/{answer_id}/retry", "/attention/verdicts/{answer_id}"),
+        *("/attention/quarantine/replay", "/attention/quarantine/{number}/replay"),
+        *("/api/v1/feedback/{answer_id}/ticket/retry", "/api/v1/tickets/retry"),
+        *("/api/v1/quarantine/{number}/replay", "/api/v1/quarantine/replay"),
     },
     Level.ADMIN: {"/people", "/keys", "/audit", "/api/v1/people", "/api/v1/keys", "/api/v1/audit"},
 }

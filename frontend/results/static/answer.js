@@ -119,7 +119,7 @@ function whole(item, options) {
     ["From", sender(item)],
     ...(item.customer ? [["Customer", el("bdi", {}, item.customer)]] : []),
     ...(item.erased_at ? [] : [["Reply", contact?.reply ? "asked for" : "not asked for"]]),
-    ["Sent by", item.source === "form" ? "the form" : "the API"],
+    ["Sent by", { form: "the form", demo: "nobody: it is made up" }[item.source] ?? "the API"],
     ...origin(item),
     ...(item.flags.length ? [["Suspicious", suspicion(item.flags)]] : []),
   ];

@@ -3,6 +3,9 @@
 const SILENCE = 75_000; // the server sends the state at least every 30 s
 const PAUSE = 3_000;
 
+/** The event of the document that tells of each push, for parts of a page that do not hold the connection. */
+export const PUSHED = "heed:pushed";
+
 /**
  * Follow a survey. `handlers`: results(push), state("live" | "connecting" | "away" | "logged-out" | "not-yours").
  */
@@ -17,6 +20,7 @@ export function follow(survey, handlers) {
       watch();
       handlers.state("live");
       handlers.results(JSON.parse(event.data));
+      document.dispatchEvent(new Event(PUSHED));
     });
     source.addEventListener("away", () => {
       watch();
