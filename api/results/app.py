@@ -7,10 +7,12 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.results import login, pages, people, people_pages, routes
+from api.results import account, login, pages, people, people_pages, routes, sign_in
 from api.results.access import Access, Gate
 from api.results.answers import Answers
+from api.results.entrance import Entrance
 from api.results.live import Live
+from api.results.oidc import Provider
 from api.results.recent import Recent
 from api.results.revoked import keep_out
 from api.results.templates import Templates
@@ -30,6 +32,8 @@ def create_app(settings: Settings) -> FastAPI:
     engine = db.connect(settings, "results")
     access, templates, answers = Access(settings, engine), Templates(), Answers(engine, settings)
     persons = people.People(engine)
+    entrance = Entrance(settings, access, templates)
+    provider = Provider(settings) if settings.oidc_issuer else None
     live = Live(settings, partial(routes.load, engine, answers))
     recent_books = Recent(partial(books.take, engine, Queue.connect(settings)))
 
@@ -41,6 +45,8 @@ def create_app(settings: Settings) -> FastAPI:
         keeping_out.cancel()
         live.close()
         await live.stopped()
+        if provider is not None:
+            await provider.close()
         engine.dispose()
 
     app = FastAPI(
@@ -55,9 +61,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.live = live
     app.include_router(routes.router(engine, answers, recent_books, live))
     app.include_router(people.router(persons))
-    app.include_router(login.router(settings, engine, access, templates))
+    app.include_router(login.router(settings, engine, access, entrance))
+    app.include_router(sign_in.router(settings, engine, entrance, provider))
     app.include_router(pages.router(settings, engine, answers, templates))
-    app.include_router(people_pages.router(engine, persons, templates))
+    app.include_router(people_pages.router(engine, persons, templates, signs_in=provider is not None))
+    app.include_router(account.router(engine, persons, templates))
     ready = {"postgres": partial(db.check, engine), "schema": partial(schema.check, engine)}
     app.router.routes.extend(health.routes(ready=ready))
     app.mount("/static", Static(FRONTEND / "results" / "static", FRONTEND / "shared", FRONTEND / "vendor"))
