@@ -7,7 +7,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.results import account, login, pages, people, people_pages, routes, sign_in
+from api.results import account, login, openapi, pages, people, people_pages, routes, sign_in
 from api.results.access import Access, Gate
 from api.results.answers import Answers
 from api.results.entrance import Entrance
@@ -59,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry=fastapi_problems.NO_TELEMETRY,
     )
     app.state.live = live
+    openapi.describe(app)
     app.include_router(routes.router(engine, answers, recent_books, live))
     app.include_router(people.router(persons))
     app.include_router(login.router(settings, engine, access, entrance))
