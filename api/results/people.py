@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Query, Request
 
 from api.results.access import Who
+from api.results.devices import device_of
 from api.results.people_models import (
     Audited,
     AuditFilter,
@@ -92,7 +93,9 @@ class People:
         """Where somebody is logged in; of who asks when it is a program: nowhere."""
         with db.begin(self._engine) as connection:
             rows = sessions.of(connection, name)
-        return [SessionShown(**row, current=row["id"] == who.session) for row in rows]
+        return [
+            SessionShown(**row, device=device_of(row["user_agent"]), current=row["id"] == who.session) for row in rows
+        ]
 
     def revoke(self, who: Who, session_id: str, every: bool) -> None:
         """End one's own session, or (`every`) anybody's; a 404 problem when there is none such."""

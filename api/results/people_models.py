@@ -86,6 +86,7 @@ class SessionShown(BaseModel):
     seen_at: datetime = Field(description="When it was used last, to the minute.")
     expires_at: datetime
     user_agent: str
+    device: str = Field(description="What its `user_agent` says in short, such as: Firefox on Windows.")
     address: str
     current: bool = Field(description="It is the one that asks.")
 

@@ -1,5 +1,5 @@
-"""The login page and one's own account in a real browser: by a provider all the way, without JavaScript, by keyboard, on
-a phone, in light and dark.
+"""The login page and one's own account in a real browser: by a provider all the way, without JavaScript, by keyboard,
+on a phone, in light and dark.
 """
 
 from collections.abc import Callable
@@ -103,19 +103,19 @@ def test_a_password_of_ones_own_by_keyboard(browser: Browser, site: str, scheme:
         page.keyboard.press("Enter")
         page.locator("summary", has_text="ann").click()
         page.get_by_role("link", name="Your account").click()
-        page.get_by_label("The one you have").focus()
+        page.get_by_label("Password you have now").focus()
         for word in ("wrong", NEW, NEW):
             page.keyboard.type(word)
             page.keyboard.press("Tab")
         expect(page.get_by_role("button", name="Change it")).to_be_focused()
         page.keyboard.press("Enter")
         expect(page.get_by_role("alert")).to_have_text("That is not the password that you have now.")
-        assert page.get_by_label("The one you have").input_value() == ""
+        assert page.get_by_label("Password you have now").input_value() == ""
         assert_accessible(page)
         picture(page, f"account-wrong-desktop-{scheme}")
-        page.get_by_label("The one you have").fill(old)
-        page.get_by_label("A new one").fill(NEW)
-        page.get_by_label("The new one again").fill(NEW)
+        page.get_by_label("Password you have now").fill(old)
+        page.get_by_label("New password", exact=True).fill(NEW)
+        page.get_by_label("New password again").fill(NEW)
         page.keyboard.press("Enter")
         expect(page.get_by_role("status")).to_have_text("Your password is changed. You are logged out everywhere else.")
         assert_accessible(page)
@@ -131,7 +131,7 @@ def test_an_admin_lets_people_in_by_the_provider(browser: Browser, site: str, pr
     with watched(context, site, provider.issuer) as page:
         context.request.post("/login", form={"password": "tests-only-password"})
         page.goto("/people")
-        page.get_by_label("Name").fill("ann@example.com")
+        page.get_by_role("textbox", name="Name").fill("ann@example.com")
         page.get_by_role("checkbox", name="without a password").check()
         picture(page, "people-without-password-phone")
         page.get_by_role("button", name="Add").click()
