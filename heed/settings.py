@@ -43,6 +43,19 @@ class Settings(BaseSettings):
     admin_password: SecretStr | None = Field(None, description="password of the results site's built-in admin")
     api_key: SecretStr | None = Field(None, description="an API key with every scope, for `Authorization: Bearer`")
 
+    oidc_issuer: str | None = Field(
+        None, description="OpenID provider that people may log in by, as its discovery document names itself"
+    )
+    oidc_client_id: str | None = Field(
+        None, validate_default=True, description="what the provider calls this site; with HEED_OIDC_ISSUER"
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        None, validate_default=True, description="the secret that the provider gave this site; with HEED_OIDC_ISSUER"
+    )
+    oidc_name: Annotated[str, Field(max_length=60)] = Field(
+        "single sign-on", description="what the login page calls the provider"
+    )
+
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="the queue")
     database_url: SecretStr = Field(
         SecretStr("postgresql://127.0.0.1:5432/heed"), description="Postgres, as a libpq address"
@@ -125,6 +138,26 @@ class Settings(BaseSettings):
             scheme = ""
         if scheme not in schemes:
             raise ValueError(f"must be an address such as {schemes[0]}://user:password@host, its password URL-encoded")
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _a_provider(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        local = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if not ((parts.scheme == "https" and parts.hostname) or local) or parts.query or parts.fragment:
+            raise ValueError("must be an https:// address without ? and # (http:// on this machine alone)")
+        if info.data.get("results_url") is None:
+            raise ValueError("needs HEED_RESULTS_URL, where the provider sends people back to")
+        return value
+
+    @field_validator("oidc_client_id", "oidc_client_secret")
+    @classmethod
+    def _with_a_provider(cls, value: object, info: ValidationInfo) -> object:
+        if value is None and info.data.get("oidc_issuer") is not None:
+            raise ValueError("must be set, because HEED_OIDC_ISSUER is")
         return value
 
     @field_validator("secret_key")

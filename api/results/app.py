@@ -8,16 +8,19 @@ from functools import partial
 from fastapi import FastAPI
 
 from api.results import (
+    account,
     attention_pages,
     attention_routes,
     checklist,
     feedback_pages,
     login,
+    openapi,
     overview_routes,
     pages,
     people,
     people_pages,
     routes,
+    sign_in,
     surveys,
     surveys_pages,
 )
@@ -26,8 +29,10 @@ from api.results.again import Again
 from api.results.answers import Answers
 from api.results.attention import Needs
 from api.results.digest import Digests
+from api.results.entrance import Entrance
 from api.results.live import Live
 from api.results.made_up import MadeUp
+from api.results.oidc import Provider
 from api.results.overview import Overviews
 from api.results.recent import Recent
 from api.results.revoked import keep_out
@@ -49,6 +54,8 @@ def create_app(settings: Settings) -> FastAPI:
     access, templates, answers = Access(settings, engine), Templates(MadeUp(engine)), Answers(engine, settings)
     persons, digests = people.People(engine), Digests(engine)
     asked = surveys.Surveys(settings, engine)
+    entrance = Entrance(settings, access, templates)
+    provider = Provider(settings) if settings.oidc_issuer else None
     live = Live(settings, partial(routes.load, engine, answers))
     recent_books = Recent(partial(books.take, engine, Queue.connect(settings)))
     needs, again = Needs(engine, answers, recent_books, Recent(partial(books.astray, engine))), Again(engine)
@@ -61,6 +68,8 @@ def create_app(settings: Settings) -> FastAPI:
         keeping_out.cancel()
         live.close()
         await live.stopped()
+        if provider is not None:
+            await provider.close()
         engine.dispose()
 
     app = FastAPI(
@@ -73,14 +82,17 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry=fastapi_problems.NO_TELEMETRY,
     )
     app.state.live = live
+    openapi.describe(app)
     app.include_router(routes.router(engine, answers, recent_books, live))
     app.include_router(overview_routes.router(Overviews(engine), digests, recent_books))
     app.include_router(overview_routes.page_router(engine, digests, templates))
     app.include_router(people.router(persons))
-    app.include_router(login.router(settings, engine, access, templates))
+    app.include_router(login.router(settings, engine, access, entrance))
+    app.include_router(sign_in.router(settings, engine, entrance, provider))
     app.include_router(pages.router(settings, engine, answers, templates))
     app.include_router(feedback_pages.router(engine, answers, templates))
-    app.include_router(people_pages.router(engine, persons, templates))
+    app.include_router(people_pages.router(engine, persons, templates, signs_in=provider is not None))
+    app.include_router(account.router(engine, persons, templates))
     app.include_router(surveys.router(asked))
     app.include_router(surveys_pages.router(asked, templates))
     app.include_router(attention_routes.router(needs, again, answers))
