@@ -32,10 +32,11 @@ from heed.db.tables import (
 from heed.db.tables import surveys as surveys_table
 from heed.db.tables import verdicts as verdicts_table
 from heed.errors import HeedError
+from heed.triage import Policy
 from worker.demo.story import Made, Year
 from worker.sentiment import Scorer
 from worker.store import Assessed, store
-from worker.triage import Policy, Triage
+from worker.triage import Triage
 
 BATCH = 500
 ASKED_DAYS = 3  # what is younger waits for a verdict still
@@ -75,7 +76,7 @@ class Demo:
                 return filled
             if surveys.one(connection, made_up.SLUG) is not None:
                 raise HeedError(_TAKEN)
-            surveys.save(connection, _survey(now))
+            surveys.save(connection, audit.COMMAND, _survey(now), new=True)
             line = {"reason": IN_THE_BOOKS, "lost": 0, "earlier": 0}
             added = sa.insert(settlements).values(line).returning(settlements.c.id)
             filled = Filled(until=now, answers=answers, settlement=connection.execute(added).scalar_one())
