@@ -24,6 +24,7 @@ from heed.db.verdicts import say
 from heed.settings import Settings
 
 PHONE = {"width": 320, "height": 700}
+LIVE = 20_000  # the page looks every few seconds, and this machine may be busy
 
 
 @pytest.fixture
@@ -177,14 +178,14 @@ def test_what_comes_and_changes_meanwhile(page: Page, engine: sa.Engine) -> None
         values = {"feedback_id": first, "state": TicketState.OPENED, "attempts": 1, "first_attempt_at": sa.func.now()}
         connection.execute(sa.insert(tickets).values(**values, desk_id=9, desk_status="new"))
         changed(connection, "default")
-    expect(row(page, first)).to_contain_text("Judged: needs a person")
-    expect(row(page, first).get_by_role("link", name="Ticket 9: new")).to_be_visible()
+    expect(row(page, first)).to_contain_text("Judged: needs a person", timeout=LIVE)
+    expect(row(page, first).get_by_role("link", name="Ticket 9: new")).to_be_visible(timeout=LIVE)
     expect(details).to_be_focused()
     assert details.get_attribute("href") == address
     answer(engine, "Quite content.", label=Label.POSITIVE, p_negative=0.1)
     later = [answer(engine, f"Later {n}.", label=Label.NEGATIVE, p_negative=0.9) for n in range(2)]
     fresh = page.get_by_role("link", name="2 new answers: show")
-    expect(fresh).to_be_visible()
+    expect(fresh).to_be_visible(timeout=LIVE)
     assert_accessible(page)
     picture(page, "feedback-fresh")
     expect(page.locator("#rows > li")).to_have_count(1)  # nothing moves by itself
@@ -194,17 +195,17 @@ def test_what_comes_and_changes_meanwhile(page: Page, engine: sa.Engine) -> None
     erase(engine, later[0])
     with engine.begin() as connection:
         changed(connection, "default")
-    expect(row(page, later[0])).to_contain_text("Erased by the customer on")
+    expect(row(page, later[0])).to_contain_text("Erased by the customer on", timeout=LIVE)
     # Without a connection the list stays, and a verdict is not shown as given.
     page.context.set_offline(True)
     row(page, first).get_by_role("button", name="False alarm").click()
-    expect(page.get_by_role("alert")).to_contain_text("Your verdict may not be kept")
+    expect(page.get_by_role("alert")).to_contain_text("Your verdict may not be kept", timeout=LIVE)
     expect(page.get_by_text("The connection is lost")).to_be_visible()
     expect(row(page, first)).to_contain_text("Judged: needs a person")
     picture(page, "feedback-offline")
     page.context.set_offline(False)
     row(page, first).get_by_role("button", name="False alarm").click()
-    expect(row(page, first)).to_contain_text("Judged: a false alarm")
+    expect(row(page, first)).to_contain_text("Judged: a false alarm", timeout=LIVE)
     expect(page.get_by_role("alert")).to_be_empty()
 
 
