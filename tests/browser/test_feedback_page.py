@@ -19,7 +19,7 @@ from heed import passwords
 from heed.contracts import Contact, Judge, Label, Role, TicketState
 from heed.db import people
 from heed.db.notify import changed
-from heed.db.tables import tickets, verdicts
+from heed.db.tables import outbox, tickets, verdicts
 from heed.db.verdicts import say
 from heed.settings import Settings
 
@@ -126,11 +126,23 @@ def test_found_read_and_judged_by_keyboard(page: Page, engine: sa.Engine) -> Non
     expect(page.locator("#said")).to_have_text("Noted: it needed a person.")
     expect(row(page, made["ticket"])).to_contain_text("Judged: needs a person")
     page.keyboard.press("k")
+    page.keyboard.press("n")
+    expect(page.locator("#said")).to_have_text("Noted: it needs nobody.")
+    expect(row(page, made["plain"])).to_contain_text("Judged: needs nobody")
+    expect(page.get_by_role("button", name="Open a ticket after all")).to_be_visible()
+    page.keyboard.press("u")  # not for what opens a ticket, and undoes nothing
+    page.get_by_role("button", name="Close this message").click()
+    expect(row(page, made["plain"])).to_be_focused()
+    page.keyboard.press("n")
+    expect(page.locator("#said")).to_have_text("Noted: it needs nobody.")
     page.keyboard.press("y")
     expect(page.locator("#said")).to_have_text("Noted. The ticket is on its way.")
     expect(row(page, made["plain"])).to_contain_text("Ticket waiting")
     expect(page.locator("#undo button")).to_have_count(0)  # a ticket is not taken back
-    assert said(engine) == [(made["ticket"], False), (made["ticket"], True), (made["plain"], True)]
+    ticket, plain = made["ticket"], made["plain"]
+    assert said(engine) == [(ticket, False), (ticket, True), (plain, False), (plain, True)]
+    with engine.begin() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(outbox)).scalar_one() == 3
     picture(page, "feedback-judged")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
@@ -162,7 +174,7 @@ def test_found_read_and_judged_by_keyboard(page: Page, engine: sa.Engine) -> Non
     expect(page.get_by_text("The late delivery was not too bad.")).to_be_visible()
     page.get_by_role("link", name="Back to the list").click()
     page.wait_for_url("**/feedback?survey=default&q=late+delivery")
-    assert said(engine)[3:] == [(made["ticket"], False)]
+    assert said(engine)[4:] == [(made["ticket"], False)]
 
 
 def test_what_comes_and_changes_meanwhile(page: Page, engine: sa.Engine) -> None:
