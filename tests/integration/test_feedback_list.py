@@ -87,6 +87,12 @@ def test_quick_views(http: httpx.Client, engine: sa.Engine) -> None:
     }
 
 
+def test_what_waits_can_be_judged_one_by_one(http: httpx.Client, engine: sa.Engine) -> None:
+    answer(engine, "x", flags=("fast",))
+    assert links(http.get("/feedback?queued=true").text)["Judge them one by one"] == "/review?survey=default"
+    assert "Judge them one by one" not in http.get("/feedback").text
+
+
 def test_pages_of_the_list(http: httpx.Client, engine: sa.Engine) -> None:
     made = [str(answer(engine, f"number {number}")) for number in range(2 * PAGE + 3)][::-1]
     first = http.get("/feedback").text

@@ -263,6 +263,8 @@ def test_the_newest_verdict_is_told(http: httpx.Client, engine: sa.Engine) -> No
 def many(engine: sa.Engine) -> sa.Engine:
     """60,000 answers of a few words, 40 of them rare."""
     with engine.begin() as connection:
+        connection.execute(sa.text("SET LOCAL statement_timeout = '120s'"))
+        connection.execute(sa.text("SET LOCAL session_replication_role = replica"))  # no checks of each row
         connection.execute(
             sa.text("""
             INSERT INTO feedback (id, survey, client, source, comment, reply, received_at, label, compound, scores,
@@ -274,6 +276,7 @@ def many(engine: sa.Engine) -> sa.Engine:
             FROM generate_series(1, 60000) AS n""")
         )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("SET statement_timeout = '120s'"))
         connection.execute(sa.text("VACUUM ANALYZE feedback"))
     return engine
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import httpx
@@ -159,10 +160,10 @@ def test_the_matrix(callers: list[Caller]) -> None:
 
 
 def test_exports_take_a_manager(callers: list[Caller]) -> None:
-    for caller in callers:
-        code, _ = status(caller.client, "GET", "/api/v1/feedback?format=csv")
+    for caller, kind in product(callers, ("csv", "jsonl")):
+        code, _ = status(caller.client, "GET", f"/api/v1/feedback?format={kind}")
         expected = 401 if caller.name == "nobody" else 200 if caller.level >= Level.MANAGER else 403
-        assert code == expected, caller.name
+        assert code == expected, (caller.name, kind)
 
 
 def test_a_route_that_somebody_forgot_is_closed(settings: Settings, serve: Callable[[Any], Served]) -> None:

@@ -103,16 +103,18 @@ function choose() {
 
 const busy = new Set();
 
-function offer(id, needsPerson, text) {
-  const button = el("button", { class: "button button--quiet button--small", type: "button" }, text);
+function offer(id, needsPerson, text, undoes) {
+  const attributes = { class: "button button--quiet button--small", type: "button", "data-undoes": String(undoes) };
+  const button = el("button", attributes, text);
   button.addEventListener("click", () => judge(id, needsPerson));
   return button;
 }
 
 /** What undoes a verdict, where saying the opposite does: a ticket that is opened stays, and takes a person to want. */
 function undo(id, needsPerson, wasSelected) {
-  if (wasSelected) return offer(id, !needsPerson, needsPerson ? "Undo: a false alarm" : "Undo: it needed a person");
-  return needsPerson ? null : offer(id, true, "Open a ticket after all");
+  const opposite = needsPerson ? "Undo: a false alarm" : "Undo: it needed a person";
+  if (wasSelected) return offer(id, !needsPerson, opposite, true);
+  return needsPerson ? null : offer(id, true, "Open a ticket after all", false);
 }
 
 function hearsay(needsPerson, wasSelected) {
@@ -162,7 +164,7 @@ keys({
   n: () => judgeHere(false),
   x: choose,
   u: () => {
-    const button = byId("undo")?.querySelector("button");
+    const button = byId("undo")?.querySelector("[data-undoes=true]");
     if (!button) return false;
     button.click();
   },
