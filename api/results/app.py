@@ -12,7 +12,6 @@ from api.results.access import Access, Gate
 from api.results.answers import Answers
 from api.results.entrance import Entrance
 from api.results.live import Live
-from api.results.oidc import Provider
 from api.results.recent import Recent
 from api.results.revoked import keep_out
 from api.results.templates import Templates
@@ -33,7 +32,11 @@ def create_app(settings: Settings) -> FastAPI:
     access, templates, answers = Access(settings, engine), Templates(), Answers(engine, settings)
     persons = people.People(engine)
     entrance = Entrance(settings, access, templates)
-    provider = Provider(settings) if settings.oidc_issuer else None
+    provider = None
+    if settings.oidc_issuer:
+        from api.results.oidc import Provider  # its libraries take 14 MB, which the others need not have
+
+        provider = Provider(settings)
     live = Live(settings, partial(routes.load, engine, answers))
     recent_books = Recent(partial(books.take, engine, Queue.connect(settings)))
 

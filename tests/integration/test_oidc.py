@@ -484,37 +484,24 @@ def test_without_a_provider_there_is_none(settings: Settings, serve: Callable[..
     assert patiently(f"{url}/login/oidc/callback?code=x&state=y").status_code == 404
 
 
+@pytest.mark.parametrize("missing", ["results_url", "oidc_client_id", "oidc_client_secret"])
+def test_half_a_provider_is_named_at_the_start(settings: Settings, missing: str) -> None:
+    half = with_provider(settings, "https://accounts.example", 1).model_copy(update={missing: None})
+    with pytest.raises(SystemExit, match=f"HEED_{missing.upper()} is not set"):
+        create_app(half)
+
+
 @pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (
-            {"ISSUER": "https://accounts.example", "CLIENT_ID": "a", "CLIENT_SECRET": "b"},
-            "HEED_OIDC_ISSUER: Value error, needs HEED_RESULTS_URL",
-        ),
-        (
-            {"RESULTS": "x", "ISSUER": "http://accounts.example", "CLIENT_ID": "a", "CLIENT_SECRET": "b"},
-            "HEED_OIDC_ISSUER",
-        ),
-        (
-            {"RESULTS": "x", "ISSUER": "https://a.example/?x", "CLIENT_ID": "a", "CLIENT_SECRET": "b"},
-            "HEED_OIDC_ISSUER",
-        ),
-        ({"RESULTS": "x", "ISSUER": "https://[", "CLIENT_ID": "a", "CLIENT_SECRET": "b"}, "HEED_OIDC_ISSUER"),
-        ({"RESULTS": "x", "ISSUER": "https://accounts.example", "CLIENT_SECRET": "b"}, "HEED_OIDC_CLIENT_ID"),
-        ({"RESULTS": "x", "ISSUER": "https://accounts.example", "CLIENT_ID": "a"}, "HEED_OIDC_CLIENT_SECRET"),
-    ],
+    "issuer",
+    ["http://accounts.example", "https://a.example/?x", "https://a.example/#x", "https://[", "accounts", "https:"],
 )
-def test_half_a_provider_is_named_at_the_start(
-    given: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_issuer_that_is_none_is_named_at_the_start(
+    issuer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in given.items():
-        if name == "RESULTS":
-            monkeypatch.setenv("HEED_RESULTS_URL", "https://heed.example")
-        else:
-            monkeypatch.setenv(f"HEED_OIDC_{name}", value)
+    monkeypatch.setenv("HEED_OIDC_ISSUER", issuer)
     with pytest.raises(SystemExit):
         load()
-    assert capsys.readouterr().err.startswith(said)
+    assert capsys.readouterr().err.startswith("HEED_OIDC_ISSUER: ")
 
 
 def test_how_the_site_proves_itself(site: Site, http: httpx.Client) -> None:
