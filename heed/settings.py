@@ -44,14 +44,11 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(None, description="an API key with every scope, for `Authorization: Bearer`")
 
     oidc_issuer: str | None = Field(
-        None, description="OpenID provider that people may log in by, as its discovery document names itself"
+        None,
+        description="OpenID provider to log in by, as it calls itself; needs the next two and HEED_RESULTS_URL",
     )
-    oidc_client_id: str | None = Field(
-        None, validate_default=True, description="what the provider calls this site; with HEED_OIDC_ISSUER"
-    )
-    oidc_client_secret: SecretStr | None = Field(
-        None, validate_default=True, description="the secret that the provider gave this site; with HEED_OIDC_ISSUER"
-    )
+    oidc_client_id: str | None = Field(None, description="what the provider calls the results site")
+    oidc_client_secret: SecretStr | None = Field(None, description="the secret that the provider gave the results site")
     oidc_name: Annotated[str, Field(max_length=60)] = Field(
         "single sign-on", description="what the login page calls the provider"
     )
@@ -142,22 +139,13 @@ class Settings(BaseSettings):
 
     @field_validator("oidc_issuer")
     @classmethod
-    def _a_provider(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _a_provider(cls, value: str | None) -> str | None:
         if value is None:
             return None
         parts = urlsplit(value)
         local = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
         if not ((parts.scheme == "https" and parts.hostname) or local) or parts.query or parts.fragment:
             raise ValueError("must be an https:// address without ? and # (http:// on this machine alone)")
-        if info.data.get("results_url") is None:
-            raise ValueError("needs HEED_RESULTS_URL, where the provider sends people back to")
-        return value
-
-    @field_validator("oidc_client_id", "oidc_client_secret")
-    @classmethod
-    def _with_a_provider(cls, value: object, info: ValidationInfo) -> object:
-        if value is None and info.data.get("oidc_issuer") is not None:
-            raise ValueError("must be set, because HEED_OIDC_ISSUER is")
         return value
 
     @field_validator("secret_key")

@@ -32,7 +32,6 @@ from api.results.digest import Digests
 from api.results.entrance import Entrance
 from api.results.live import Live
 from api.results.made_up import MadeUp
-from api.results.oidc import Provider
 from api.results.overview import Overviews
 from api.results.recent import Recent
 from api.results.revoked import keep_out
@@ -55,7 +54,11 @@ def create_app(settings: Settings) -> FastAPI:
     persons, digests = people.People(engine), Digests(engine)
     asked = surveys.Surveys(settings, engine)
     entrance = Entrance(settings, access, templates)
-    provider = Provider(settings) if settings.oidc_issuer else None
+    provider = None
+    if settings.oidc_issuer:
+        from api.results.oidc import Provider  # its libraries take 14 MB, which the others need not have
+
+        provider = Provider(settings)
     live = Live(settings, partial(routes.load, engine, answers))
     recent_books = Recent(partial(books.take, engine, Queue.connect(settings)))
     needs, again = Needs(engine, answers, recent_books, Recent(partial(books.astray, engine))), Again(engine)

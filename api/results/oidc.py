@@ -150,13 +150,7 @@ class Provider:
             now = time.monotonic()
             if self._metadata is not None and now - self._metadata[0] < KNOWN_SECONDS:
                 return self._metadata[1]
-            if now - self._away_since < AWAY_SECONDS:
-                raise Later("The provider did not answer a moment ago.")
-            try:
-                document = await self._read("GET", f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
-            except Later:
-                self._away_since = time.monotonic()
-                raise
+            document = await self._published(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
             metadata = self._understood(document)
             self._metadata = now, metadata
             return metadata
@@ -190,13 +184,23 @@ class Provider:
             now = time.monotonic()
             if self._keys is not None and now - self._keys[0] < KNOWN_SECONDS:
                 return self._keys
-            document = await self._read("GET", metadata.keys)
+            document = await self._published(metadata.keys)
             try:
                 keys = KeySet.import_key_set({"keys": document["keys"]})
             except Exception as error:  # as above
                 raise Refused(f"The provider's keys are none: {type(error).__name__}.") from error
             self._keys = now, keys
             return self._keys
+
+    async def _published(self, url: str) -> dict[str, Any]:
+        """What the provider says of itself to everybody. Those who wait for the lock do not each wait for it anew."""
+        if time.monotonic() - self._away_since < AWAY_SECONDS:
+            raise Later("The provider did not answer a moment ago.")
+        try:
+            return await self._read("GET", url)
+        except Later:
+            self._away_since = time.monotonic()
+            raise
 
     async def _read(self, method: str, url: str, **more: Any) -> dict[str, Any]:
         """The JSON object that the provider answers."""

@@ -7,7 +7,7 @@ page says so.
 
 import hmac
 import secrets
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Query, Request
@@ -17,7 +17,6 @@ from starlette.responses import RedirectResponse, Response
 
 from api.results.access import local_path
 from api.results.entrance import Entrance, address
-from api.results.oidc import Identity, Provider
 from heed.db import audit, logins, people
 from heed.db import engine as db
 from heed.db.audit import Action
@@ -26,6 +25,9 @@ from heed.errors import Later, Refused
 from heed.settings import Settings
 from heed.telemetry import LOGINS, log
 from heed.web.problems import Problem
+
+if TYPE_CHECKING:
+    from api.results.oidc import Identity, Provider
 
 COOKIE = "heed_sign_in"
 PATH = "/login/oidc"
@@ -37,7 +39,7 @@ _DATABASE = "the database is away at the moment. Try again."
 Given = Annotated[str, Query(max_length=8000)]
 
 
-def router(settings: Settings, engine: sa.Engine, entrance: Entrance, provider: Provider | None) -> APIRouter:
+def router(settings: Settings, engine: sa.Engine, entrance: Entrance, provider: "Provider | None") -> APIRouter:
     """The routes /login/oidc and /login/oidc/callback; 404 without a provider."""
     routes = APIRouter(include_in_schema=False)
     signed = URLSafeTimedSerializer(settings.need("secret_key"), salt="heed.sign-in")
@@ -110,7 +112,7 @@ def router(settings: Settings, engine: sa.Engine, entrance: Entrance, provider: 
         with db.begin(engine) as connection:
             return logins.attempt(connection, address(request), state)
 
-    def let_in(request: Request, number: int, state: str, identity: Identity, then: str) -> Response:
+    def let_in(request: Request, number: int, state: str, identity: "Identity", then: str) -> Response:
         with db.begin(engine) as connection:
             if not use(connection, state):
                 return failed("bad-state", _STALE, 403, then)
@@ -132,7 +134,7 @@ def router(settings: Settings, engine: sa.Engine, entrance: Entrance, provider: 
     return routes
 
 
-def _there(provider: Provider | None) -> Provider:
+def _there(provider: "Provider | None") -> "Provider":
     if provider is None:
         raise Problem(404, "There is nothing at this address.")
     return provider
