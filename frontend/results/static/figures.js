@@ -26,7 +26,7 @@ function change(now, before, { show, differ = show, more = "more", less = "fewer
   const kind = way * tone > 0 ? "change change--good" : way * tone < 0 ? "change change--bad" : "change";
   const words = way ? `${differ(Math.abs(by))} ${way > 0 ? more : less}` : "the same";
   const arrow = el("span", { "aria-hidden": "true" }, { "-1": "▼ ", 0: "= ", 1: "▲ " }[way]);
-  return [el("span", { class: kind }, arrow, words), el("span", { class: "soft" }, ` · ${show(before)} before`)];
+  return [el("span", { class: kind }, arrow, words), " ", el("span", { class: "soft" }, `(${show(before)} before)`)];
 }
 
 const tile = (name, value, ...about) =>

@@ -119,6 +119,8 @@ class Overview {
   #choice;
   #moods;
   #polls = null;
+  #options = ""; // those that the votes are drawn of
+  #answers = 0;
   #asking = null; // while an answer is on its way
   #last = 0; // when it was asked last
   #timer = null;
@@ -208,13 +210,7 @@ class Overview {
     this.#waiting(false);
     const day = new Intl.DateTimeFormat("en-GB", DAY);
     const dates = day.formatRange(new Date(found.first_day), new Date(found.last_day));
-    const digest = `/digest?${new URLSearchParams({ survey: this.#survey, tz: found.tz })}`;
-    renew(
-      byId("span"),
-      `${dates}, ${GROUPS[found.group]}, in the time of ${found.tz.replaceAll("_", " ")}. `,
-      "Changes are against as long a time before. ",
-      el("a", { href: digest }, "Yesterday in words"),
-    );
+    this.#tell(`${dates}, ${GROUPS[found.group]}, in the time of ${found.tz.replaceAll("_", " ")}.`, found);
     byId("key").replaceChildren(...tiles(found));
     renew(byId("reasons"), ...reasons(found));
     renew(byId("words"), ...words(found));
@@ -223,20 +219,33 @@ class Overview {
     this.#votes(found);
   }
 
+  // Read out when it changes, which is when somebody has chosen another period.
+  #tell(text, { tz }) {
+    const digest = `/digest?${new URLSearchParams({ survey: this.#survey, tz })}`;
+    const said = [`${text} Changes are against as long a time before. `, el("a", { href: digest }, "Yesterday in words")];
+    const place = byId("span");
+    if (!place.textContent.startsWith(text)) place.replaceChildren(...said);
+  }
+
   #votes(found) {
     const { options, now } = found;
-    this.#polls ??= new TimeChart(byId("polls"), {
-      title: "Votes over time",
-      series: options.map((option) => ({
-        kind: option.unhappy ? "negative" : "positive",
-        name: option.label,
-        color: option.unhappy ? "--chart-negative" : "--chart-positive",
-        hatched: option.unhappy,
-        of: ({ votes }) => votes[option.key],
-      })),
-      empty: () => (this.#polls.answers ? noVotes(this.#form) : [this.#nothing()]),
-    });
-    this.#polls.answers = now.answers;
+    const asked = JSON.stringify(options);
+    if (asked !== this.#options) {
+      this.#options = asked;
+      this.#polls?.remove();
+      this.#polls = new TimeChart(byId("polls"), {
+        title: "Votes over time",
+        series: options.map((option) => ({
+          kind: option.unhappy ? "negative" : "positive",
+          name: option.label,
+          color: option.unhappy ? "--chart-negative" : "--chart-positive",
+          hatched: option.unhappy,
+          of: ({ votes }) => votes[option.key],
+        })),
+        empty: () => (this.#answers ? noVotes(this.#form) : [this.#nothing()]),
+      });
+    }
+    this.#answers = now.answers;
     this.#polls.show(found);
   }
 
