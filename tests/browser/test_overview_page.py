@@ -77,7 +77,7 @@ def test_periods_charts_words_and_print(site: str, engine: sa.Engine, opened: Ca
         page.goto("/")
         loaded(page)
         expect(tile(page, "Answers")).to_contain_text("12▲ 11 more (1 before)")
-        expect(tile(page, "Words read negative")).to_contain_text("50 %▼ 50 points less (100 % before)")
+        expect(tile(page, "Negative, of the words read")).to_contain_text("50 %▼ 50 points less (100 % before)")
         expect(tile(page, "Until the ticket is there")).to_contain_text("no tickets12 s before")
         expect(tile(page, "Open tickets now")).to_contain_text("1oldest without a ticket: 10 days")
         expect(page.locator("#span")).to_contain_text("by day, in the time of Europe/Berlin")
