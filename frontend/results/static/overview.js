@@ -15,6 +15,7 @@ import { LABELS, waitingText } from "./words.js";
 const BOOKS_MS = 10_000;
 const TRIAGE_MS = 60_000;
 const OVERVIEW_MS = 1_000; // the server looks no more often
+const TIMES = 4; // a reading that took long is repeated later: a busy server is left in peace
 const AGAIN_MS = 5_000; // after it could not be read
 const HELD = 20; // changes, while nothing moves: the list shows no more
 const ASKED = ["period", "from", "to", "group"];
@@ -122,7 +123,7 @@ class Overview {
   #options = ""; // those that the votes are drawn of
   #answers = 0;
   #asking = null; // while an answer is on its way
-  #last = 0; // when it was asked last
+  #next = 0; // when it may be asked again
   #timer = null;
   #wanted = ""; // at least as of then
   #waits = true;
@@ -157,7 +158,7 @@ class Overview {
   since(moment) {
     if (moment > this.#wanted) this.#wanted = moment;
     if (this.#asking || this.#timer || document.hidden) return;
-    const pause = Math.max(this.#last + OVERVIEW_MS - performance.now(), 0);
+    const pause = Math.max(this.#next - performance.now(), 0);
     this.#timer = setTimeout(() => {
       this.#timer = null;
       this.#read();
@@ -167,7 +168,7 @@ class Overview {
   async #read() {
     const asking = new AbortController();
     this.#asking = asking;
-    this.#last = performance.now();
+    const began = performance.now();
     const asked = this.#choice.asked;
     asked.set("tz", this.#zone);
     const answer = await fetch(`/api/v1/surveys/${this.#survey}/overview?${asked}`, { signal: asking.signal })
@@ -175,6 +176,7 @@ class Overview {
       .catch(() => null);
     if (asking !== this.#asking) return;
     this.#asking = null;
+    this.#next = began + Math.max(OVERVIEW_MS, TIMES * (performance.now() - began));
     if (answer?.status === 200) {
       this.#show(answer.body);
       // What came may be a second old.
