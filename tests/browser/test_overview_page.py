@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from conftest import ADMIN_PASSWORD, API_KEY, Served
 from onlooker import assert_accessible, picture, watched
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from results_data import answer
 
 from api.results.app import create_app
@@ -74,7 +74,15 @@ def test_periods_charts_words_and_print(site: str, engine: sa.Engine, opened: Ca
         connection.execute(sa.insert(ticket_counts).values(survey="default", state=TicketState.OPENED, tickets=1))
         outbox.close(connection, first)
     with watched(opened(color_scheme="light"), site) as page:
+        held: list[Route] = []
+        page.route("**/overview?*", lambda route: held.append(route))
         page.goto("/")
+        expect(page.get_by_text("Reading the figures …")).to_be_visible()
+        assert_accessible(page)
+        picture(page, "overview-reading")
+        for each in held:
+            each.continue_()
+        page.unroute("**/overview?*")
         loaded(page)
         expect(tile(page, "Answers")).to_contain_text("12▲ 11 more (1 before)")
         expect(tile(page, "Negative, of the words read")).to_contain_text("50 %▼ 50 points less (100 % before)")

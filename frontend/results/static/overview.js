@@ -145,6 +145,7 @@ class Overview {
     clearTimeout(this.#timer);
     this.#timer = null;
     this.#waiting(true);
+    say(byId("span"), "Reading the figures …");
     this.#read();
   }
 
