@@ -76,19 +76,29 @@ def word_of(term: str) -> tuple[str, bool] | None:
 
 
 def most_telling(now: Spoken, before: Spoken) -> list[Word]:
-    """The words that moved most in all, most first; alike, by the alphabet."""
+    """The words that moved most in all, most first; alike, by the alphabet. Of two that are said by as many answers and
+    one of which is in the other, the one that moved more."""
     least = 1 if now.answers <= _FEW else _LEAST_OF_MANY
-    ranked = sorted(
-        (key for key, count in now.counts.items() if count >= least), key=lambda key: (now.points[key], key)
-    )
+    said = [key for key, count in now.counts.items() if count >= least]
+    chosen: list[tuple[str, bool]] = []
+    for key in sorted(said, key=lambda key: (now.points[key], key)):
+        if len(chosen) == WORDS_MOST:
+            break
+        if not any(_same(key, other) and now.counts[key] == now.counts[other] for other in chosen):
+            chosen.append(key)
     return [
         Word(
-            word=word,
-            negated=negated,
-            answers=now.counts[word, negated],
-            points=round(float(now.points[word, negated]), 2),
-            share=now.counts[word, negated] / now.answers,
-            share_before=before.counts[word, negated] / before.answers if before.answers else None,
+            word=key[0],
+            negated=key[1],
+            answers=now.counts[key],
+            points=round(float(now.points[key]), 2),
+            share=now.counts[key] / now.answers,
+            share_before=before.counts[key] / before.answers if before.answers else None,
         )
-        for word, negated in ranked[:WORDS_MOST]
+        for key in chosen
     ]
+
+
+def _same(one: tuple[str, bool], other: tuple[str, bool]) -> bool:
+    words, others = set(one[0].split()), set(other[0].split())
+    return one[1] == other[1] and (words <= others or others <= words)

@@ -130,6 +130,7 @@ def test_the_database_goes_and_comes_back(page: Page, engine: sa.Engine) -> None
     expect(page.get_by_text("Back again.")).to_be_visible(timeout=10_000)
     expect(page.get_by_role("status")).to_have_text("live")
     expect(page.get_by_text("The database cannot be reached")).to_be_hidden()
+    expect(page.locator(".tile").first).to_have_text("Answers2▲ 2 more (0 before)")
 
 
 def test_shares_are_not_rounded_to_none_or_all(page: Page) -> None:

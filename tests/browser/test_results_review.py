@@ -375,6 +375,7 @@ def test_four_times_as_large(page: Page, engine: sa.Engine) -> None:
     assert words.evaluate("(element, [x, y]) => element === document.elementFromPoint(x, y)", [x, y])
     page.goto("/")
     expect(page.get_by_text("A good word.").first).to_be_visible()
+    expect(page.locator("#overview")).to_have_attribute("aria-busy", "false")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 

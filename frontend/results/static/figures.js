@@ -21,12 +21,12 @@ export function duration(seconds) {
 function change(now, before, { show, differ = show, more = "more", less = "fewer", tone = 0, step = 1 }) {
   if (before === null) return el("span", { class: "soft" }, "nothing to compare with");
   if (now === null) return el("span", { class: "soft" }, `${show(before)} before`);
-  const by = Math.round((now - before) / step) * step;
+  const by = (Math.round(now / step) - Math.round(before / step)) * step; // of what is shown
   const way = Math.sign(by);
   const kind = way * tone > 0 ? "change change--good" : way * tone < 0 ? "change change--bad" : "change";
   const words = way ? `${differ(Math.abs(by))} ${way > 0 ? more : less}` : "the same";
   const arrow = el("span", { "aria-hidden": "true" }, { "-1": "▼ ", 0: "= ", 1: "▲ " }[way]);
-  return [el("span", { class: kind }, arrow, words), el("span", { class: "soft" }, ` · ${show(before)} before`)];
+  return [el("span", { class: kind }, arrow, words), " ", el("span", { class: "soft" }, `(${show(before)} before)`)];
 }
 
 const tile = (name, value, ...about) =>
@@ -54,7 +54,7 @@ export function tiles({ now, before, options, open_tickets: open, oldest_waiting
   return [
     tile("Answers", count(now.answers), change(now.answers, before.answers, { show: count })),
     tile(
-      "Words read negative",
+      "Negative, of the words read",
       now.negative_share === null ? none("no words") : percent(now.negative_share),
       change(now.negative_share, before.negative_share, { ...shares, tone: -1 }),
     ),

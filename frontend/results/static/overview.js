@@ -15,6 +15,7 @@ import { LABELS, waitingText } from "./words.js";
 const BOOKS_MS = 10_000;
 const TRIAGE_MS = 60_000;
 const OVERVIEW_MS = 1_000; // the server looks no more often
+const TIMES = 4; // a reading that took long is repeated later: a busy server is left in peace
 const AGAIN_MS = 5_000; // after it could not be read
 const HELD = 20; // changes, while nothing moves: the list shows no more
 const ASKED = ["period", "from", "to", "group"];
@@ -119,8 +120,10 @@ class Overview {
   #choice;
   #moods;
   #polls = null;
+  #options = ""; // those that the votes are drawn of
+  #answers = 0;
   #asking = null; // while an answer is on its way
-  #last = 0; // when it was asked last
+  #next = 0; // when it may be asked again
   #timer = null;
   #wanted = ""; // at least as of then
   #waits = true;
@@ -142,6 +145,7 @@ class Overview {
     clearTimeout(this.#timer);
     this.#timer = null;
     this.#waiting(true);
+    say(byId("span"), "Reading the figures …");
     this.#read();
   }
 
@@ -155,7 +159,7 @@ class Overview {
   since(moment) {
     if (moment > this.#wanted) this.#wanted = moment;
     if (this.#asking || this.#timer || document.hidden) return;
-    const pause = Math.max(this.#last + OVERVIEW_MS - performance.now(), 0);
+    const pause = Math.max(this.#next - performance.now(), 0);
     this.#timer = setTimeout(() => {
       this.#timer = null;
       this.#read();
@@ -165,7 +169,7 @@ class Overview {
   async #read() {
     const asking = new AbortController();
     this.#asking = asking;
-    this.#last = performance.now();
+    const began = performance.now();
     const asked = this.#choice.asked;
     asked.set("tz", this.#zone);
     const answer = await fetch(`/api/v1/surveys/${this.#survey}/overview?${asked}`, { signal: asking.signal })
@@ -173,6 +177,7 @@ class Overview {
       .catch(() => null);
     if (asking !== this.#asking) return;
     this.#asking = null;
+    this.#next = began + Math.max(OVERVIEW_MS, TIMES * (performance.now() - began));
     if (answer?.status === 200) {
       this.#show(answer.body);
       // What came may be a second old.
@@ -208,13 +213,7 @@ class Overview {
     this.#waiting(false);
     const day = new Intl.DateTimeFormat("en-GB", DAY);
     const dates = day.formatRange(new Date(found.first_day), new Date(found.last_day));
-    const digest = `/digest?${new URLSearchParams({ survey: this.#survey, tz: found.tz })}`;
-    renew(
-      byId("span"),
-      `${dates}, ${GROUPS[found.group]}, in the time of ${found.tz.replaceAll("_", " ")}. `,
-      "Changes are against as long a time before. ",
-      el("a", { href: digest }, "Yesterday in words"),
-    );
+    this.#tell(`${dates}, ${GROUPS[found.group]}, in the time of ${found.tz.replaceAll("_", " ")}.`, found);
     byId("key").replaceChildren(...tiles(found));
     renew(byId("reasons"), ...reasons(found));
     renew(byId("words"), ...words(found));
@@ -223,20 +222,33 @@ class Overview {
     this.#votes(found);
   }
 
+  // Read out when it changes, which is when somebody has chosen another period.
+  #tell(text, { tz }) {
+    const digest = `/digest?${new URLSearchParams({ survey: this.#survey, tz })}`;
+    const said = [`${text} Changes are against as long a time before. `, el("a", { href: digest }, "Yesterday in words")];
+    const place = byId("span");
+    if (!place.textContent.startsWith(text)) place.replaceChildren(...said);
+  }
+
   #votes(found) {
     const { options, now } = found;
-    this.#polls ??= new TimeChart(byId("polls"), {
-      title: "Votes over time",
-      series: options.map((option) => ({
-        kind: option.unhappy ? "negative" : "positive",
-        name: option.label,
-        color: option.unhappy ? "--chart-negative" : "--chart-positive",
-        hatched: option.unhappy,
-        of: ({ votes }) => votes[option.key],
-      })),
-      empty: () => (this.#polls.answers ? noVotes(this.#form) : [this.#nothing()]),
-    });
-    this.#polls.answers = now.answers;
+    const asked = JSON.stringify(options);
+    if (asked !== this.#options) {
+      this.#options = asked;
+      this.#polls?.remove();
+      this.#polls = new TimeChart(byId("polls"), {
+        title: "Votes over time",
+        series: options.map((option) => ({
+          kind: option.unhappy ? "negative" : "positive",
+          name: option.label,
+          color: option.unhappy ? "--chart-negative" : "--chart-positive",
+          hatched: option.unhappy,
+          of: ({ votes }) => votes[option.key],
+        })),
+        empty: () => (this.#answers ? noVotes(this.#form) : [this.#nothing()]),
+      });
+    }
+    this.#answers = now.answers;
     this.#polls.show(found);
   }
 

@@ -127,6 +127,12 @@ export class TimeChart {
     this.#chart?.resize();
   }
 
+  /** Never again. */
+  remove() {
+    this.#drop();
+    all.delete(this);
+  }
+
   #drop() {
     this.#chart?.destroy();
     this.#chart = null;
