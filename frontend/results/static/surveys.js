@@ -4,6 +4,7 @@
 import { byId, el, say, svg } from "./dom.js";
 
 const PREVIEW_MS = 400;
+const PULLED_MS = 500;
 const MOMENT = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 const COLOR = /^#[0-9a-f]{6}$/i;
 
@@ -159,13 +160,17 @@ function pull(line) {
   line.append(range);
   range.addEventListener("input", () => (number.value = range.value));
   number.addEventListener("input", () => (range.value = number.value || number.dataset.own || 50));
+  let timer = 0;
   range.addEventListener("change", () => {
-    sessionStorage.setItem("heed:pulled", number.id);
-    byId("rehearsed")?.setAttribute("aria-busy", "true");
-    number.form.requestSubmit();
+    clearTimeout(timer); // the next key may follow
+    timer = setTimeout(() => {
+      byId("rehearsed")?.setAttribute("aria-busy", "true");
+      number.form.action = `#pulled-${number.id}`;
+      number.form.requestSubmit();
+    }, PULLED_MS);
   });
-  if (sessionStorage.getItem("heed:pulled") === number.id) {
-    sessionStorage.removeItem("heed:pulled");
+  if (location.hash === `#pulled-${number.id}`) {
+    history.replaceState(history.state, "", location.pathname + location.search);
     range.focus();
   }
 }
