@@ -122,10 +122,26 @@ def test_made_changed_and_closed(opened: Callable[..., Page], site: str, engine:
     expect(page.locator("#question")).to_have_value("And mine?")
     picture(page, "survey-conflict")
     page.get_by_role("link", name="Start from the newest version").click()
+
+    # What could not be sent is there again.
+    page.locator("#question").fill("Kept?")
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#question")).to_have_count(0)
+    page.context.set_offline(False)
+    page.goto("/surveys/delivery")
+    expect(page.locator("#unsaved")).to_have_text("It could not be saved before. What you wrote is back.")
+    expect(page.locator("#question")).to_have_value("Kept?")
+    expect(page.get_by_label("Closes (Asia/Tokyo)")).to_have_value("2099-01-01T09:00")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("status").first).to_contain_text("Saved.")
+    survey = asks(site, "delivery")
+    assert (survey["question"], survey["closes_at"], survey["burst"]) == ("Kept?", "2099-01-01T00:00:00Z", 20)
+
     page.get_by_role("button", name="Close now").click()
     expect(page.get_by_role("status").first).to_contain_text("Closed.")
     expect(page.get_by_text("It is closed")).to_be_visible()
-    page.get_by_role("link", name="Version 3").click()
+    page.get_by_role("link", name="Version 4").click()
     expect(page.get_by_role("heading", name="What it changed")).to_be_visible()
 
 
