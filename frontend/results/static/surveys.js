@@ -68,6 +68,7 @@ function edit(form) {
   });
   zone(form);
   const shades = colour(form);
+  if (byId("problem")) follow(); // what was written is not what is kept
   if (document.querySelector("[data-said], #problem")) forget(form); // it was answered
   else if (recall(form)) {
     changed = true;
