@@ -26,9 +26,9 @@ class NotASurvey(Invalid):
     """It is not saved, for these reasons."""
 
     def __init__(self, wrongs: list[Wrong]) -> None:
-        lines = [_one_line(f"{wrong.field or 'survey'}: {wrong.why}") for wrong in wrongs]
+        self.wrongs = [Wrong(_one_line(wrong.field), _one_line(wrong.why)) for wrong in wrongs]
+        lines = [f"{wrong.field or 'survey'}: {wrong.why}" for wrong in self.wrongs]
         super().__init__("\n".join(["The survey is not saved.", *lines]))
-        self.wrongs = wrongs
 
 
 def read(said: Any) -> Survey:
@@ -81,5 +81,5 @@ def _texts(said: Any, where: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _one_line(text: str) -> str:
-    """Without what a terminal would take for an order, or could not show."""
+    """Without what a terminal would take for an order, and what neither it nor JSON could show."""
     return "".join(each if each.isprintable() else " " for each in text)

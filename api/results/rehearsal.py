@@ -58,7 +58,7 @@ _MODEL = sa.text("""
     LIMIT 1
 """)
 
-# Words are asked for where the rule looks at them: of few words, and of those that could not be read.
+# Words are asked for where the rule looks at them: where they are few, and where they could not be read.
 _words = sa.case(
     (
         sa.or_(feedback.c.label == Label.UNKNOWN, sa.func.length(feedback.c.comment) <= _POLICY.no_answer_most),
@@ -108,11 +108,11 @@ class _Strongest:
 
     def __init__(self) -> None:
         self.count = 0
-        self._heap: list[tuple[float, UUID]] = []
+        self._heap: list[tuple[float, str]] = []
 
-    def add(self, row: sa.Row[Any]) -> None:
+    def add(self, answer: str, chance: float | None) -> None:
         self.count += 1
-        item = (-1.0 if row.p_negative is None else row.p_negative, row.id)
+        item = (-1.0 if chance is None else chance, answer)
         if len(self._heap) < LISTED_MOST:
             heapq.heappush(self._heap, item)
         else:
@@ -120,14 +120,15 @@ class _Strongest:
 
     @property
     def ids(self) -> list[UUID]:
-        return [each for _, each in sorted(self._heap, reverse=True)]
+        return [UUID(each) for _, each in sorted(self._heap, reverse=True)]
 
 
 class _Count:
     """What was decided and what would have been."""
 
-    def __init__(self, survey: Survey, model: Lines | None, said: dict[UUID, bool]) -> None:
+    def __init__(self, survey: Survey, model: Lines | None, said: dict[str, bool]) -> None:
         self._survey, self._model, self._said = survey, model, said
+        self._decided: dict[tuple[Any, ...], Decision] = {}
         self.lines: Lines | None = None
         self.answers = 0
         self.was = dict.fromkeys(Decision, 0)
@@ -136,20 +137,21 @@ class _Count:
         self.was_right, self.would_be_right = Right(), Right()
 
     def add(self, row: sa.Row[Any]) -> None:
+        answer, decision, selected, erased, chance, *said = tuple(row)
         if self.lines is None:
             self.lines = self._drawn()
         self.answers += 1
         # Version 0.1.0 knew tickets alone.
-        was = Decision(row.decision or (Decision.TICKET if row.selected else Decision.NOTHING))
-        would = was if row.erased else self._decide(row, self.lines)
+        was = Decision(decision) if decision else Decision.TICKET if selected else Decision.NOTHING
+        would = was if erased else self._decide(self.lines, chance, said)
         self.was[was] += 1
         self.would[would] += 1
         if would is not was:
             if would is Decision.TICKET:
-                self.selected.add(row)
+                self.selected.add(answer, chance)
             elif was is Decision.TICKET:
-                self.dropped.add(row)
-        if (needed := self._said.get(row.id)) is not None:
+                self.dropped.add(answer, chance)
+        if (needed := self._said.get(answer)) is not None:
             _judge(self.was_right, was, needed)
             _judge(self.would_be_right, would, needed)
 
@@ -162,18 +164,25 @@ class _Count:
             raise Problem(422, detail, kind="lines-unknown")
         return lines_of(self._survey, Lines(ticket, review))
 
-    def _decide(self, row: sa.Row[Any], lines: Lines) -> Decision:
-        return _POLICY.decide(
-            self._survey,
-            lines,
-            vote=row.vote,
-            rating=row.rating,
-            comment=row.words,
-            reply=row.reply,
-            flagged=row.flagged,
-            label=row.label,
-            chance=row.p_negative,
-        )[0]
+    def _decide(self, lines: Lines, chance: float | None, said: list[Any]) -> Decision:
+        """By the rule; once for all answers that it cannot tell apart."""
+        side = -1 if chance is None else (chance >= lines.review) + (chance >= lines.ticket)
+        alike = (side, *said)
+        decision = self._decided.get(alike)
+        if decision is None:
+            vote, rating, reply, label, flagged, words = said
+            decision = self._decided[alike] = _POLICY.decide(
+                self._survey,
+                lines,
+                vote=vote,
+                rating=rating,
+                comment=words,
+                reply=reply,
+                flagged=flagged,
+                label=label,
+                chance=chance,
+            )[0]
+        return decision
 
 
 def _judge(count: Right, decision: Decision, needed: bool) -> None:
@@ -188,11 +197,14 @@ def _judge(count: Right, decision: Decision, needed: bool) -> None:
 def _rows(connection: sa.Connection, slug: str, since: datetime) -> Iterable[sa.Row[Any]]:
     query = (
         sa.select(
-            *(feedback.c[name] for name in ("id", "vote", "rating", "reply", "label", "p_negative")),
-            *(feedback.c[name] for name in ("decision", "selected")),
-            (feedback.c.flags != []).label("flagged"),
-            feedback.c.erased_at.is_not(None).label("erased"),
-            _words.label("words"),
+            sa.cast(feedback.c.id, sa.Text),
+            feedback.c.decision,
+            feedback.c.selected,
+            feedback.c.erased_at.is_not(None),
+            feedback.c.p_negative,
+            *(feedback.c[name] for name in ("vote", "rating", "reply", "label")),
+            feedback.c.flags != [],
+            _words,
         )
         .where(feedback.c.survey == slug, feedback.c.id >= first_id(since))
         .order_by(feedback.c.id.desc())
@@ -201,17 +213,17 @@ def _rows(connection: sa.Connection, slug: str, since: datetime) -> Iterable[sa.
     return connection.execute(query, execution_options={"yield_per": _AT_ONCE})
 
 
-def _said(connection: sa.Connection, slug: str, since: datetime) -> dict[UUID, bool]:
+def _said(connection: sa.Connection, slug: str, since: datetime) -> dict[str, bool]:
     """What people said last of these answers."""
     query = (
-        sa.select(verdicts.c.feedback_id, verdicts.c.needs_person)
+        sa.select(sa.cast(verdicts.c.feedback_id, sa.Text), verdicts.c.needs_person)
         .join(feedback, feedback.c.id == verdicts.c.feedback_id)
         .where(feedback.c.survey == slug, feedback.c.id >= first_id(since))
         .ext(distinct_on(verdicts.c.feedback_id))
         .order_by(verdicts.c.feedback_id.desc(), verdicts.c.id.desc())
         .limit(ANSWERS_MOST)
     )
-    return {row.feedback_id: row.needs_person for row in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _listed(connection: sa.Connection, ids: list[UUID]) -> dict[UUID, Moved]:

@@ -39,6 +39,20 @@ from heed.theme import Theme
 from heed.web.problems import Problem
 
 VERSIONS_PAGE = 20
+# heed.definition reads the body, since it also tells of fields that there are not.
+_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/Survey"},
+            "example": {
+                "slug": "delivery",
+                "question": "How was our delivery?",
+                "options": [{"key": "fine", "label": "Fine"}, {"key": "late", "label": "Late", "unhappy": True}],
+            },
+        }
+    },
+}
 
 _version = sa.func.coalesce(surveys.c.definition["version"].as_integer(), 1)
 _answers = sa.func.coalesce(
@@ -177,7 +191,10 @@ def router(found: Surveys) -> APIRouter:
     routes = APIRouter(prefix="/api/v1")
 
     async def body(request: Request) -> Any:
-        return await request.json()
+        try:
+            return await request.json()
+        except (ValueError, RecursionError):
+            raise Problem(422, "The request's body is not JSON.", kind="invalid") from None
 
     @routes.get("/surveys")
     def every(request: Request) -> list[SurveyListed]:
@@ -189,21 +206,19 @@ def router(found: Surveys) -> APIRouter:
         """What a survey asks, and how it triages."""
         return found.one(asking(request), slug)
 
-    @routes.put("/surveys/{slug}")
-    def save(
-        slug: Slug, survey: Survey, request: Request, response: Response, said: Annotated[Any, Depends(body)]
-    ) -> SurveyShown:
+    @routes.put("/surveys/{slug}", openapi_extra={"requestBody": _BODY})
+    def save(slug: Slug, request: Request, response: Response, said: Annotated[Any, Depends(body)]) -> SurveyShown:
         """Make a survey, or change one: with the `version` that was changed, and a 409 when somebody has saved a newer
         one meanwhile. Without a `version` it is to be a new one (201). The form shows it within seconds.
         """
-        who, new = asking(request), "version" not in said
+        who = asking(request)
         try:
             wanted = definition.read(said)
         except NotASurvey as error:
             raise problem_of(error) from None
         if wanted.slug != slug:
             raise problem_of(NotASurvey([definition.Wrong("slug", "it is not the one in the address")]))
-        saved = found.save(who, wanted, new=new)
+        saved = found.save(who, wanted, new="version" not in said)
         response.status_code = 201 if saved.new else 200
         return found.one(who, slug)
 

@@ -274,7 +274,7 @@ def test_embedded_pages(http: httpx.Client, queue: Queue, redis_url: str) -> Non
         assert wanted in page.headers["content-security-policy"]
         assert 'data-embed="default" data-origins="https://shop.example http://localhost:8000"' in page.text
         hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
-        assert {"client", "user", "user_hash", "url", "app", "ref", "key", "shown"} == hidden.keys()
+        assert {"client", "user", "user_hash", "url", "app", "ref", "key", "shown", "asked"} == hidden.keys()
         guest.cookies.clear()
         sent = guest.post("/s/default?embed=default&lang=en", data=hidden | {"vote": "good"})
         assert sent.status_code == 303

@@ -148,7 +148,7 @@ def test_rehearsed_and_saved_without_scripts(http: httpx.Client, engine: sa.Engi
     with httpx.Client(base_url=http.base_url) as page:
         assert page.post("/login", data={"password": ADMIN_PASSWORD}).status_code == 303
         first = page.get("/surveys/default/rehearsal")
-        assert "with 65 % and 40 %" in first.text
+        assert "with 65&nbsp;% and 40&nbsp;%" in first.text
         other = page.get("/surveys/default/rehearsal", params={"ticket": "50", "review": ""})
         assert "New tickets: 1" in other.text
         assert "&lt;i&gt;Meh&lt;/i&gt;" in other.text

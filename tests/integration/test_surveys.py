@@ -150,9 +150,17 @@ def test_what_is_wrong_is_told_by_its_field(api: httpx.Client, change: dict[str,
     if field:
         assert field in [each["field"] for each in refused.json()["errors"]]
     assert api.get("/surveys/default").json()["version"] == 1
-    for body in (b"[]", b"nonsense", b'"x"', b'{"slug": NaN}'):
+    odd = (
+        b'{"\\ud800": 1}',
+        b'{"texts": {"\\ud800": {}}}',
+        b'{"texts": {"de": {"question": "\\ud800"}}}',
+        b"[" * 70_000,
+    )
+    for body in (b"[]", b"nonsense", b'"x"', b'{"slug": NaN}', b"", b"\xff", b"null", *odd):
         wrong = api.put("/surveys/default", content=body, headers={"Content-Type": "application/json"})
         assert wrong.status_code == 422, body
+    described = api.get(str(api.base_url.join("/openapi.json"))).json()
+    assert described["components"]["schemas"]["Survey"]["required"]
     assert api.put("/surveys/new", json=DELIVERY | {"slug": "new"}).status_code == 422, "a page's address"
 
 

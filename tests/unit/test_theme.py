@@ -5,9 +5,10 @@ from itertools import product
 
 import pytest
 
-from heed.theme import DARK_GROUNDS, LEAST, LIGHT_GROUNDS, contrast, luminance, stylesheet, theme
+from heed.theme import DARK_GROUNDS, LIGHT_GROUNDS, contrast, luminance, stylesheet, theme
 from heed.web.static import FRONTEND
 
+LEAST = 4.5  # WCAG 2.2, 1.4.3
 COLORS = ["#" + bytes(parts).hex() for parts in product(range(0, 256, 51), repeat=3)]
 
 

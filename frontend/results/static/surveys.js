@@ -4,6 +4,7 @@
 import { byId, el, say, svg } from "./dom.js";
 
 const PREVIEW_MS = 400;
+const PULLED_MS = 500;
 const MOMENT = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 const COLOR = /^#[0-9a-f]{6}$/i;
 
@@ -58,13 +59,54 @@ function edit(form) {
   });
   document.querySelector("[name=preview_language]").addEventListener("change", follow);
   form.addEventListener("submit", (event) => {
-    if (event.submitter !== show) saving = true;
+    if (event.submitter === show) return;
+    saving = true;
+    remember(form);
   });
   addEventListener("beforeunload", (event) => {
     if (changed && !saving) event.preventDefault();
   });
   zone(form);
-  colour(form);
+  const shades = colour(form);
+  if (byId("problem")) follow(); // what was written is not what is kept
+  if (document.querySelector("[data-said], #problem")) forget(form); // it was answered
+  else if (recall(form)) {
+    changed = true;
+    say(byId("unsaved"), "It could not be saved before. What you wrote is back.");
+    shades();
+    follow();
+  }
+}
+
+// What was sent and not answered, while something was away, is there again when the page is.
+
+function draftOf(form) {
+  return `heed:draft:${new URL(form.action).pathname}`;
+}
+
+function remember(form) {
+  try {
+    sessionStorage.setItem(draftOf(form), JSON.stringify([...new FormData(form)]));
+  } catch {
+    // Storage is forbidden or full: then the browser's own memory has to do.
+  }
+}
+
+function forget(form) {
+  sessionStorage.removeItem(draftOf(form));
+  sessionStorage.removeItem("heed:draft:/surveys/new");
+}
+
+/** Whether there was something, of this same version. */
+function recall(form) {
+  const kept = new Map(JSON.parse(sessionStorage.getItem(draftOf(form)) ?? "[]"));
+  if (!kept.size || kept.get("version") !== form.elements.version?.value) return false;
+  for (const field of form.elements) {
+    if (field.type === "checkbox") field.checked = kept.has(field.name);
+    else if (field.type === "datetime-local") field.value = moment(kept.get(field.name));
+    else if (kept.has(field.name)) field.value = kept.get(field.name);
+  }
+  return true;
 }
 
 /** Times are UTC where they are kept and sent, and the visitor's own where they are seen. */
@@ -74,7 +116,7 @@ function zone(form) {
   for (const field of fields) {
     const label = form.querySelector(`label[for="${field.id}"]`);
     label.textContent = label.textContent.replace("UTC", name);
-    if (field.value) field.value = local(new Date(`${field.value}Z`));
+    field.value = moment(field.value);
   }
   form.addEventListener("formdata", ({ formData }) => {
     for (const { name: field, value } of fields) {
@@ -84,7 +126,10 @@ function zone(form) {
   });
 }
 
-function local(at) {
+/** A time in UTC as it reads here; nothing for none. */
+function moment(utc) {
+  if (!utc) return "";
+  const at = new Date(`${utc}Z`);
   const shifted = new Date(at.getTime() - at.getTimezoneOffset() * 60_000);
   return shifted.toISOString().slice(0, at.getUTCSeconds() ? 19 : 16);
 }
@@ -118,7 +163,7 @@ function colour(form) {
     color.value = picker.value;
     color.dispatchEvent(new Event("input", { bubbles: true }));
   });
-  // The picker is not of the form: what is sent is the field.
+  return shades;
 }
 
 /** As survey-parts.html has it. */
@@ -159,13 +204,17 @@ function pull(line) {
   line.append(range);
   range.addEventListener("input", () => (number.value = range.value));
   number.addEventListener("input", () => (range.value = number.value || number.dataset.own || 50));
+  let timer = 0;
   range.addEventListener("change", () => {
-    sessionStorage.setItem("heed:pulled", number.id);
-    byId("rehearsed")?.setAttribute("aria-busy", "true");
-    number.form.requestSubmit();
+    clearTimeout(timer); // the next key may follow
+    timer = setTimeout(() => {
+      byId("rehearsed")?.setAttribute("aria-busy", "true");
+      number.form.action = `#pulled-${number.id}`;
+      number.form.requestSubmit();
+    }, PULLED_MS);
   });
-  if (sessionStorage.getItem("heed:pulled") === number.id) {
-    sessionStorage.removeItem("heed:pulled");
+  if (location.hash === `#pulled-${number.id}`) {
+    history.replaceState(history.state, "", location.pathname + location.search);
     range.focus();
   }
 }
