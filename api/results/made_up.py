@@ -4,6 +4,8 @@ Guarantees: it costs a query every few seconds at most, and none on pages of oth
 Postgres is away, a page keeps to what was known.
 """
 
+from contextlib import suppress
+
 import sqlalchemy as sa
 
 from api.results.recent import Recent
@@ -24,10 +26,8 @@ class MadeUp:
         """Whether the answers of this survey are made up."""
         if survey != made_up.SLUG:
             return False
-        try:
+        with suppress(Later):
             self._known = self._recent.read()
-        except Later:
-            pass
         return self._known
 
     def _read(self) -> bool:
