@@ -309,6 +309,8 @@ def test_its_pages_say_so(engine: sa.Engine, settings: Settings, demo: Demo, ser
     make(demo, 100)
     site = serve(create_app(settings)).url
     notice = "made up"
+    with engine.begin() as connection:
+        connection.execute(sa.update(t.feedback).values(queued=True))
     with httpx.Client(base_url=site, headers={"Authorization": f"Bearer {API_KEY}"}, timeout=30) as http:
         with engine.connect() as connection:
             one = connection.execute(sa.select(t.feedback.c.id).limit(1)).scalar_one()
@@ -318,6 +320,8 @@ def test_its_pages_say_so(engine: sa.Engine, settings: Settings, demo: Demo, ser
         for path in ("/", "/attention", "/audit", "/s/default"):
             assert notice not in http.get(path).text, path
         assert http.get(f"/api/v1/feedback/{one}").json()["source"] == "demo"
+        assert http.get("/api/v1/attention?survey=demo").json()["review"]["count"] > 90  # to try it with
+        assert http.get("/api/v1/attention").json()["elsewhere"] == []  # and no work for anybody elsewhere
     demo.remove()
     with engine.begin() as connection:
         surveys.save(connection, DEFAULT_SURVEY.model_copy(update={"slug": "demo"}))
