@@ -60,15 +60,15 @@ class Again:
                     "here, and need not be: as long as there is no ticket, the outbox sends another."
                 )
                 raise Problem(409, detail, kind="not-replayable")
-            if found.replay_at is not None or not kept.ask_replay(connection, [number]):
-                return found  # it waits already, or is stored
+            if not kept.ask_replay(connection, [number], anew=True):
+                return self._one(connection, number)  # it waits already, or is stored
             audit.note(connection, who.actor, Action.REPLAY, f"quarantine {number}", submissions=1)
             return self._one(connection, number)
 
     def items(self, who: Who) -> int:
         """Ask the worker to try everything in quarantine again that can be; how many did not wait for that already."""
         with db.begin(self._engine) as connection:
-            asked = kept.ask_replay(connection)
+            asked = kept.ask_replay(connection, anew=True)
             if asked:
                 audit.note(connection, who.actor, Action.REPLAY, "quarantine", submissions=asked)
             return asked

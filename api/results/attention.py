@@ -30,6 +30,7 @@ from api.results.rights import RIGHTS
 from heed.books import Astray, Books
 from heed.contracts import TicketState, reasons_of
 from heed.db import engine as db
+from heed.db import made_up
 from heed.db.quarantine import standing
 from heed.db.tables import feedback, quarantine, ticket_counts, tickets
 
@@ -70,10 +71,11 @@ class Needs:
             aside = _aside(connection) if who.may(_QUARANTINE) else None
             suspicious = ToJudge(count=_waiting(connection, survey, feedback.c.flags != []), items=flagged)
             others = ToJudge(count=_waiting(connection, survey, feedback.c.flags == []), items=review)
+            demo = made_up.SLUG if made_up.read(connection) is not None else None  # nobody needs a person there
             elsewhere = [
                 Elsewhere(survey=row.slug, question=row.question, failed=row.failed, waiting=row.n)
                 for row in connection.execute(_OTHERS, {"survey": survey, "most": COUNTED})
-                if who.sees(row.slug)
+                if who.sees(row.slug) and row.slug != demo
             ]
         counted = failed.count + (aside.count if aside else 0) + suspicious.count + others.count
         return Attention(

@@ -74,15 +74,18 @@ def counts(connection: sa.Connection) -> dict[tuple[str, str], int]:
     return every | {(kind, reason): count for kind, reason, count in rows}
 
 
-def ask_replay(connection: sa.Connection, ids: Sequence[int] | None = None) -> int:
-    """Ask the worker to try unresolved submissions again (all, or these); how many did not wait for that already."""
+def ask_replay(connection: sa.Connection, ids: Sequence[int] | None = None, *, anew: bool = False) -> int:
+    """Ask the worker to try unresolved submissions again (all, or these; `anew`: that do not wait for it already); how
+    many."""
     statement = (
         sa.update(quarantine)
-        .where(standing(), quarantine.c.kind == QuarantineKind.SUBMISSION, quarantine.c.replay_at.is_(None))
+        .where(standing(), quarantine.c.kind == QuarantineKind.SUBMISSION)
         .values(replay_at=sa.func.now())
     )
     if ids is not None:
         statement = statement.where(quarantine.c.id.in_(ids))
+    if anew:
+        statement = statement.where(quarantine.c.replay_at.is_(None))
     return connection.execute(statement).rowcount
 
 

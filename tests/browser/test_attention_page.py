@@ -166,12 +166,14 @@ def test_from_nothing_to_all_of_it_and_back(page: Page, engine: sa.Engine, setti
     expect(page.get_by_role("status")).to_have_text("")
 
 
-def test_books_and_a_database_that_is_away(page: Page, engine: sa.Engine) -> None:
+def test_books_and_a_database_that_is_away(page: Page, site: str, engine: sa.Engine) -> None:
     answer_id = answer(engine, "It broke.", vote="bad", label=Label.NEGATIVE, p_negative=0.9)
     perhaps = answer(engine, "Perhaps.", label=Label.NEGATIVE, p_negative=0.5)
     with engine.begin() as connection:
         outbox.close(connection, answer_id)
-    page.goto("/attention?survey=default")
+    page.goto("/attention?survey=default&done=no")
+    expect(page.get_by_role("status")).to_have_text("No: noted.")
+    expect(page).to_have_url(f"{site}/attention?survey=default")  # said once, not with every reload
     books = page.get_by_role("region", name="The books do not balance")
     expect(books.get_by_role("link", name=str(answer_id))).to_be_visible()
     expect(books).to_contain_text("was selected, and has no ticket")

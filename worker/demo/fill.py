@@ -147,7 +147,7 @@ class Demo:
         connection.execute(sa.delete(outbox).where(outbox.c.feedback_id.in_([each.entry.id for each in selected])))
         ledger.pretend(connection, [_ticket(each, until) for each in selected])
         judged = [
-            known[each]
+            (known[each], item.triaged.selected)
             for each, item in fresh.items()
             if item.triaged.queued and until - known[each].at > timedelta(days=ASKED_DAYS)
         ]
@@ -155,17 +155,36 @@ class Demo:
         return len(fresh)
 
     @staticmethod
-    def _judge(connection: sa.Connection, until: datetime, judged: list[Made]) -> None:
-        """Managers said of these what a person would say, some hours later; a yes opened its ticket then."""
+    def _judge(connection: sa.Connection, until: datetime, judged: list[tuple[Made, bool]]) -> None:
+        """Managers said of these what a person would say, some hours later."""
         opened = []
-        for each in judged:
-            said = verdicts.say(connection, each.entry.id, each.unhappy, Judge.MANAGER)
-            at = min(each.at + each.solving / 3, until)
-            mine = verdicts_table.c.feedback_id == each.entry.id
-            connection.execute(sa.update(verdicts_table).where(mine).values(at=at))
-            if said is not None and said.selected:
-                opened.append(_ticket(replace(each, opened_at=at), until))
+        for each, selected in judged:
+            if each.unhappy and not selected:  # a yes that opens its ticket
+                verdicts.say(connection, each.entry.id, True, Judge.MANAGER)
+                said = sa.update(verdicts_table).where(verdicts_table.c.feedback_id == each.entry.id)
+                connection.execute(said.values(at=_judged_at(each, until)))
+                opened.append(_ticket(replace(each, opened_at=_judged_at(each, until)), until))
         ledger.pretend(connection, opened)
+        # Of the others nothing follows, so that all of them are said at once: there can be tens of thousands.
+        late = {each.feedback_id for each in opened}
+        rows = [
+            {
+                "feedback_id": each.entry.id,
+                "needs_person": each.unhappy,
+                "judge": Judge.MANAGER,
+                "at": _judged_at(each, until),
+            }
+            for each, _selected in judged
+            if each.entry.id not in late
+        ]
+        if rows:
+            connection.execute(sa.insert(verdicts_table), rows)
+            ids = [row["feedback_id"] for row in rows]
+            connection.execute(sa.update(feedback).where(feedback.c.id.in_(ids)).values(queued=False))
+
+
+def _judged_at(made: Made, until: datetime) -> datetime:
+    return min(made.at + made.solving / 3, until)
 
 
 def _ticket(made: Made, until: datetime) -> ledger.Pretended:

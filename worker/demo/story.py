@@ -92,15 +92,19 @@ class Year:
         language = chance.choices(list(_LANGUAGES), list(_LANGUAGES.values()))[0]
         wants_reply = unhappy and chance.random() < (0.35 if mood == ANGRY else 0.15)
         name = chance.choice(_NAMES)
+        vote, rating = self._vote(mood, chance), self._rating(mood, chance)
+        comment = self._comment(mood, language, spell, chance)
+        if not (vote or rating or comment):  # nobody can send nothing
+            rating = 3
         email = f"{name.lower().replace(' ', '.')}@example.com"
         entry = StreamEntry(
             id=_id(at, digest),
             survey=self._survey,
             client=digest[16:].hex(),
             source=MADE_UP,
-            vote=self._vote(mood, chance),
-            rating=self._rating(mood, chance),
-            comment=self._comment(mood, language, spell, chance),
+            vote=vote,
+            rating=rating,
+            comment=comment,
             contact=Contact(name=name, email=email, reply=True) if wants_reply else None,
             context=Context(
                 url=f"https://shop.example/{chance.choice(_PAGES)}",
@@ -147,7 +151,7 @@ class Year:
 
     def _comment(self, mood: str, language: str, spell: Spell | None, chance: random.Random) -> str:
         """None from many of the happy; one sentence, or two of the same mood. It may be all that they said."""
-        if chance.random() > {HAPPY: 0.45, FAIR: 0.55, UNHAPPY: 0.8, ANGRY: 0.95}[mood]:
+        if chance.random() > {HAPPY: 0.6, FAIR: 0.65, UNHAPPY: 0.88, ANGRY: 0.97}[mood]:
             return ""
         fitting = self._texts[language, mood]
         if spell and mood in (UNHAPPY, ANGRY) and chance.random() < 0.8:
