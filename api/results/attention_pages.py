@@ -15,9 +15,10 @@ from api.results.again import Again
 from api.results.answers import Answers
 from api.results.attention import Needs
 from api.results.attention_models import COUNTED, HeldNumber
-from api.results.attention_words import ASTRAY, FLAGS, HELD, LABELS, PRIORITIES, REASONS
+from api.results.attention_words import ASTRAY, HELD, PRIORITIES
 from api.results.routes import asking
 from api.results.templates import Templates
+from api.results.words import FLAGS, LABELS, REASONS
 from heed.contracts import DEFAULT_SURVEY
 from heed.contracts.text import Slug
 

@@ -1,30 +1,7 @@
-"""What Heed's terms are called on the page of what needs a person, which is rendered here; words.js has those of the
-pages that are rendered in the browser."""
+"""What Heed's terms are called on the page of what needs a person; words.py has those of every page."""
 
 from heed.books import Why
-from heed.contracts import Flag, Label, Priority, QuarantineReason, Reason
-
-LABELS = {
-    Label.NEGATIVE: "Negative",
-    Label.NEUTRAL: "Neutral",
-    Label.POSITIVE: "Positive",
-    Label.UNKNOWN: "No or unclear words",
-}
-
-FLAGS = {
-    Flag.HONEYPOT: "filled in a hidden field",
-    Flag.FAST: "sent faster than a person can",
-    Flag.UNSEEN: "sent without the form having been shown",
-    Flag.BURST: "one of a burst",
-}
-
-REASONS = {
-    Reason.TEXT: "the words read negative",
-    Reason.OPTION: "the chosen option counts as unhappy",
-    Reason.RATING: "the rating counts as unhappy",
-    Reason.CONTACT: "the customer asks to be contacted",
-    Reason.REVIEW: "somebody said that it needs a person",
-}
+from heed.contracts import Priority, QuarantineReason
 
 PRIORITIES = {
     Priority.LOW: "low priority",

@@ -148,6 +148,7 @@ def test_from_nothing_to_all_of_it_and_back(page: Page, engine: sa.Engine, setti
     with engine.begin() as connection:
         surveys.save(
             connection,
+            "tests",
             Survey.model_validate(
                 {
                     "slug": "nowhere",

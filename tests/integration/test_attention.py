@@ -132,7 +132,7 @@ def test_a_refused_ticket_is_tried_again_exactly_once(
 
 def test_all_refused_tickets_of_a_survey(http: httpx.Client, engine: sa.Engine) -> None:
     with engine.begin() as connection:
-        surveys.save(connection, SECOND)
+        surveys.save(connection, "tests", SECOND)
     mine = [unhappy(engine, f"Number {number}") for number in range(3)]
     theirs = unhappy(engine, "Elsewhere")
     for each in (*mine, theirs):
@@ -196,7 +196,7 @@ def test_the_quarantine(http: httpx.Client, engine: sa.Engine, settings: Setting
     ]
 
     with engine.begin() as connection:
-        surveys.save(connection, SECOND.model_copy(update={"slug": "nowhere"}))
+        surveys.save(connection, "tests", SECOND.model_copy(update={"slug": "nowhere"}))
     Handler(engine, VaderScorer(), settings.failure_limit).replay()
     became = http.get(f"/api/v1/quarantine/{first}/replay").json()
     assert became["resolved_at"] is not None
@@ -250,7 +250,7 @@ def test_the_forms_work_without_scripts(site: str, engine: sa.Engine) -> None:
 
 def test_who_sees_one_survey(site: str, engine: sa.Engine) -> None:
     with engine.begin() as connection:
-        surveys.save(connection, SECOND)
+        surveys.save(connection, "tests", SECOND)
         people.add(connection, "tests", "boss", Role.MANAGER, ["second"], passwords.hash_of("their-password"))
     failed, perhaps = unhappy(engine), answer(engine, "Perhaps.", label=Label.NEGATIVE, p_negative=0.5)
     refuse(engine, failed)

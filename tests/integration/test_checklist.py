@@ -81,7 +81,7 @@ def test_who_sees_what(site: str, http: httpx.Client, engine: sa.Engine) -> None
     assert http.get("/api/v1/checklist", params={"survey": "none"}).status_code == 404
     other = DEFAULT_SURVEY.model_copy(update={"slug": "other"})
     with engine.begin() as connection:
-        surveys.save(connection, other)
+        surveys.save(connection, "tests", other)
         people.add(connection, "tests", "boss", Role.MANAGER, ["other"], passwords.hash_of("their-password"))
         people.add(connection, "tests", "ann", Role.VIEWER, None, passwords.hash_of("their-password"))
     for name, code in (("boss", 404), ("ann", 403)):

@@ -248,7 +248,7 @@ def test_an_answer_from_elsewhere_stays(engine: sa.Engine, settings: Settings, d
 
 def test_a_survey_of_that_name_is_left_alone(engine: sa.Engine, settings: Settings, demo: Demo) -> None:
     with engine.begin() as connection:
-        surveys.save(connection, DEFAULT_SURVEY.model_copy(update={"slug": "demo"}))
+        surveys.save(connection, "tests", DEFAULT_SURVEY.model_copy(update={"slug": "demo"}))
     before = everything(engine)
     with pytest.raises(HeedError, match="did not make"):
         demo.begin(NOW, 100)
@@ -324,7 +324,7 @@ def test_its_pages_say_so(engine: sa.Engine, settings: Settings, demo: Demo, ser
         assert http.get("/api/v1/attention").json()["elsewhere"] == []  # and no work for anybody elsewhere
     demo.remove()
     with engine.begin() as connection:
-        surveys.save(connection, DEFAULT_SURVEY.model_copy(update={"slug": "demo"}))
+        surveys.save(connection, "tests", DEFAULT_SURVEY.model_copy(update={"slug": "demo"}))
     with httpx.Client(base_url=serve(create_app(settings)).url, headers={"Authorization": f"Bearer {API_KEY}"}) as http:
         assert notice not in http.get("/s/demo").text
     assert made_up.SLUG == "demo"

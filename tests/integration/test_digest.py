@@ -236,7 +236,7 @@ def test_who_sees_one_survey(http: httpx.Client, engine: sa.Engine) -> None:
     options = [{"key": "good", "label": "a"}, {"key": "bad", "label": "b"}]
     second = Survey.model_validate({"slug": "second", "question": "Well?", "options": options})
     with engine.begin() as connection:
-        surveys.save(connection, second)
+        surveys.save(connection, "tests", second)
         people.add(connection, "tests", "few", Role.VIEWER, ["second"], passwords.hash_of("their-password"))
     with httpx.Client(base_url=http.base_url) as few:
         few.post("/login", data={"name": "few", "password": "their-password"})

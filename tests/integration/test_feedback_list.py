@@ -199,7 +199,7 @@ def test_it_offers_what_one_may_do_and_no_more(site: str, http: httpx.Client, en
     }
     kept = passwords.hash_of("their-password")
     with engine.begin() as connection:
-        surveys.save(connection, Survey.model_validate(second))
+        surveys.save(connection, "tests", Survey.model_validate(second))
         connection.execute(sa.update(feedback).where(feedback.c.id == theirs).values(survey="second"))
         people.add(connection, "tests", "few", Role.VIEWER, ["second"], kept)
     mine = http.get("/feedback").text

@@ -321,7 +321,7 @@ def test_who_sees_one_survey_and_what_only_some_may_see(http: httpx.Client, engi
     options = [{"key": "good", "label": "a"}, {"key": "bad", "label": "b"}]
     second = Survey.model_validate({"slug": "second", "question": "Well?", "options": options})
     with engine.begin() as connection:
-        surveys.save(connection, second)
+        surveys.save(connection, "tests", second)
         people.add(connection, "tests", "few", Role.MANAGER, ["second"], passwords.hash_of("their-password"))
     with httpx.Client(base_url=http.base_url) as few:
         assert few.get(OVERVIEW).status_code == 401

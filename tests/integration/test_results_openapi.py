@@ -58,7 +58,7 @@ def known(engine: sa.Engine) -> dict[str, dict[str, str]]:
     theirs = answer(engine, "mine", label=Label.NEGATIVE, p_negative=0.5)
     other = answer(engine, "It broke.", vote="bad", rating=1, label=Label.NEGATIVE, p_negative=0.9)
     with engine.begin() as connection:
-        surveys.save(connection, Survey.model_validate(second))
+        surveys.save(connection, "tests", Survey.model_validate(second))
         connection.execute(sa.update(feedback).where(feedback.c.id == theirs).values(survey="second"))
     return {
         "second": {"slug": "second", "answer_id": str(theirs), "name": "few"},

@@ -18,7 +18,7 @@ export function showBooks(books) {
   const notice = byId("quarantine");
   notice.hidden = books.quarantined === 0;
   const waiting = plural(books.quarantined, "submission", "submissions");
-  const why = el("a", { href: "/api/v1/quarantine" }, "See why");
+  const why = el("a", { href: "/attention" }, "See why");
   notice.replaceChildren(`In quarantine, because they could not be processed: ${waiting}. `, why);
 }
 
