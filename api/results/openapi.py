@@ -18,12 +18,13 @@ such thing, or it is of a survey that they do not see. 422: what was sent is not
 `Retry-After`. Fields may be added to answers; fields that nobody knows are refused in what is sent.
 """
 _TAGS = {
-    "results": "A survey's totals, how well its triage works, and all of it live.",
+    "results": "A survey's totals, its periods in figures and in words, how well its triage works, and all of it live.",
     "feedback": "Answers, filtered or one by one.",
-    "verdicts": "What people say of triage's decisions.",
-    "surveys": "What is asked.",
+    "verdicts": "What people say of triage's decisions, and trying again what the desk refused.",
+    "surveys": "What is asked, and was.",
     "people and keys": "Who may do what, and who did what.",
-    "books": "Whether everything accepted and everything selected is accounted for.",
+    "books": "Whether everything accepted and everything selected is accounted for, and what could not be.",
+    "what needs a person": "What to do now.",
 }
 _LEVELS = {Level.VIEWER: "a viewer or the scope `read`", Level.MANAGER: "a manager or the scope `manage`"}
 _ADMIN = "an admin or the scope `admin`"
@@ -62,6 +63,9 @@ _ITEM: dict[str, Any] = {
         "last_error": None,
         "url": "https://example.zendesk.com/agent/tickets/35436",
     },
+    "language": None,
+    "verdict": True,
+    "marks": [[3, 10]],
 }
 _COUNTS = {"negative": 1, "neutral": 0, "positive": 2, "unknown": 0}
 _BUCKET = {**_COUNTS, "at": "2026-05-04T09:00:00Z", "answers": 3, "votes": {"good": 2, "bad": 1, "none": 0}}
@@ -95,9 +99,14 @@ EXAMPLES: dict[str, Any] = {
         "policy": "1",
         "reading": None,
         "sampled": False,
+        "asked": {
+            "version": 1,
+            "question": "How was your experience with us?",
+            "options": [{"key": "good", "label": "Good"}, {"key": "bad", "label": "Bad", "unhappy": True}],
+        },
         "verdicts": [{"needs_person": True, "judge": "manager", "at": _AT}],
     },
-    "Page": {"items": [_ITEM], "next": None},
+    "Page": {"items": [_ITEM], "next": None, "previous": None},
     "Verdict": {"needs_person": True},
     "Results": {
         "survey": "default",
@@ -178,10 +187,16 @@ def _tag(path: str) -> str:
     match parts[0]:
         case "books" | "quarantine":
             return "books"
+        case "attention" | "checklist":
+            return "what needs a person"
         case "feedback":
-            return "verdicts" if parts[-1] == "verdict" else "feedback"
+            return "verdicts" if parts[-1] in ("verdict", "retry") else "feedback"
+        case "tickets":
+            return "verdicts"
         case "surveys":
-            return "results" if parts[-1] in ("results", "triage", "live") else "surveys"
+            return "results" if parts[-1] in ("results", "overview", "digest", "triage", "live") else "surveys"
+        case "colors":
+            return "surveys"
         case "me" | "people" | "sessions" | "keys" | "audit":
             return "people and keys"
         case _:

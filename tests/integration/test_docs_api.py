@@ -21,7 +21,9 @@ from results_data import answer
 from api.feedback.app import create_app as create_feedback
 from api.feedback.openapi import document as feedback_document
 from api.results.app import create_app as create_results
-from heed.contracts import DEFAULT_SURVEY, Label
+from heed.contracts import DEFAULT_SURVEY, Label, QuarantineKind, QuarantineReason
+from heed.db import quarantine
+from heed.db.quarantine import Item
 from heed.settings import Settings
 from heed.stream.surveys import publish
 
@@ -74,6 +76,9 @@ def sites(settings: Settings, serve: Callable[[Any], Served], engine: sa.Engine)
     client.close()
     for text in ("It arrived broken.", "Nobody answers."):
         answer(engine, text, vote="bad", label=Label.NEGATIVE, p_negative=0.9)
+    held = Item(QuarantineKind.SUBMISSION, "0/1-1", QuarantineReason.UNKNOWN_SURVEY, "no survey 'x'", "{}")
+    with engine.begin() as connection:
+        quarantine.add(connection, [held])
     return {
         "http://127.0.0.1:5000": serve(create_feedback(settings)).url,
         "http://127.0.0.1:5001": serve(create_results(settings)).url,
@@ -116,6 +121,8 @@ def shell(text: str, results: str, passwords: list[str], folder: Path, where: st
         known["ID"] = http.get("/api/v1/feedback").json()["items"][0]["id"]
         if "$NUMBER" in text:
             known["NUMBER"] = str(http.get("/api/v1/keys").json()[0]["id"])
+        if "$HELD" in text:
+            known["HELD"] = str(http.get("/api/v1/quarantine").json()[0]["id"])
         if "$SESSION" in text:
             known["SESSION"] = http.get("/api/v1/people/ann/sessions").json()[0]["id"]
     done = subprocess.run(
