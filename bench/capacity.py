@@ -119,7 +119,7 @@ def need(given: Given, multiple: float) -> Need:
     stored = daily * guess["kept_days"] * seen["postgres_bytes"] / GIGA
     managed = stored > guess["in_cluster_gigabytes"]
     vcpus = peak / (seen["stored_beside_one_worker"] * guess["postgres_scales"])
-    shards = max(1, math.ceil(vcpus / guess["postgres_most"]))
+    shards = max(1, math.ceil(vcpus / guess["postgres_most"]), math.ceil(stored / guess["postgres_gigabytes_most"]))
     each = 2 ** math.ceil(math.log2(max(2, vcpus / shards)))
 
     # A process at work takes a core; one that waits what it asked for.

@@ -41,8 +41,13 @@ def test_what_the_page_says_in_words() -> None:
     assert round(ten.stored_gigabytes, -4) == 200_000
     assert f"at most {_most('partitions')}" in page
     assert need(GIVEN, 100).events > GIVEN.assumed["bus_quota"] > ten.events
-    assert need(GIVEN, 100).sub_totals
-    assert not ten.sub_totals
+    assert (one.shards, ten.shards) == (1, 4)
+    from_here = 780_000 * 10 / capacity.DAY / GIVEN.today
+    assert not need(GIVEN, 0.99 * from_here).month_partitions
+    assert need(GIVEN, 1.01 * from_here).month_partitions
+    # A week of votes instead of a month's, and one node is enough.
+    assert one.partitions == 3
+    assert one.redis_gigabytes * 7 / 30 < GIVEN.assumed["redis_gigabytes"][-1] * GIVEN.assumed["redis_usable"]
 
 
 def _most(setting: str) -> int:
