@@ -1,17 +1,5 @@
 # What the cluster needs besides Heed. Each chart's version is exact; each is told only what its own defaults have otherwise.
 
-locals {
-  # Two of a kind never on one node, if there is another.
-  apart = {
-    for app in ["traefik"] : app => [{
-      maxSkew           = 1
-      topologyKey       = "topology.kubernetes.io/zone"
-      whenUnsatisfiable = "ScheduleAnyway"
-      labelSelector     = { matchLabels = { "app.kubernetes.io/name" = app } }
-    }]
-  }
-}
-
 # TLS ends at the load balancer with ACM's certificate, and begins anew between it and Traefik.
 resource "helm_release" "traefik" {
   name             = "traefik"
@@ -26,10 +14,15 @@ resource "helm_release" "traefik" {
   timeout = 900
 
   values = [yamlencode({
-    deployment                = { replicas = 3 }
-    podDisruptionBudget       = { enabled = true, maxUnavailable = 1 }
-    topologySpreadConstraints = local.apart.traefik
-    resources                 = { requests = { cpu = "100m", memory = "128Mi" }, limits = { memory = "256Mi" } }
+    deployment          = { replicas = 3 }
+    podDisruptionBudget = { enabled = true, maxUnavailable = 1 }
+    resources           = { requests = { cpu = "100m", memory = "128Mi" }, limits = { memory = "256Mi" } }
+    topologySpreadConstraints = [{
+      maxSkew           = 1
+      topologyKey       = "topology.kubernetes.io/zone"
+      whenUnsatisfiable = "ScheduleAnyway"
+      labelSelector     = { matchLabels = { "app.kubernetes.io/name" = "traefik" } }
+    }]
 
     # Only IngressRoutes, each with the Services of its own namespace.
     providers = { kubernetesIngress = { enabled = false } }
@@ -166,7 +159,7 @@ resource "helm_release" "metrics_server" {
 
   values = [yamlencode({
     replicas            = 2
-    podDisruptionBudget = { enabled = true, maxUnavailable = 1, minAvailable = null }
+    podDisruptionBudget = { enabled = true, maxUnavailable = 1 }
   })]
 
   depends_on = [module.eks]

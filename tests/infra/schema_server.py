@@ -44,6 +44,11 @@ def kept(schemas: dict[str, dict[str, Any]], types: Collection[str]) -> dict[str
     return {address: schema for address, schema in found.items() if any(schema[kind] for kind in KINDS)}
 
 
+def pinned(code: str) -> set[tuple[str, str]]:
+    """The providers and versions that Terraform code asks for."""
+    return set(re.findall(r'source *= "(hashicorp/\w+)"\s+version *= "([^"]+)"', code))
+
+
 class Providers:
     """Serves every published provider; `environment` tells Terraform where."""
 
@@ -155,5 +160,8 @@ def _varint(value: int) -> bytes:
 if __name__ == "__main__":
     code = "".join(path.read_text(encoding="utf-8") for path in Path("terraform-eks").rglob("*.tf"))
     used = set(re.findall(r'^(?:resource|data) "(\w+)"', code, re.MULTILINE))
-    renewed = {"format_version": "1.0", "provider_schemas": kept(json.load(sys.stdin)["provider_schemas"], used)}
+    renewed = {
+        "provider_schemas": kept(json.load(sys.stdin)["provider_schemas"], used),
+        "versions": {f"registry.terraform.io/{name}": version for name, version in pinned(code)},
+    }
     SCHEMAS.write_text(json.dumps(renewed, indent=1, sort_keys=True) + "\n", encoding="utf-8")

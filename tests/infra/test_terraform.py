@@ -22,7 +22,7 @@ import hcl2
 import pytest
 import yaml
 from conftest import need, wait_for
-from schema_server import KINDS, Providers, kept, published
+from schema_server import KINDS, SCHEMAS, Providers, kept, pinned, published
 
 from heed.contracts import Label, NegativeFeedback, Priority, Reason, new_id, received_at, rule_pattern
 from heed.db import outbox
@@ -179,6 +179,16 @@ def test_schemas_are_what_terraform_tells_of_its_providers() -> None:
     told["registry.terraform.io/hashicorp/time"] = {"provider": {}}
     types = {name for each in published().values() for kind in KINDS for name in each[kind]}
     assert kept(told, types) == published()
+
+
+def test_schemas_and_stand_ins_are_those_of_the_versions_in_use() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in FOLDER.rglob("*.tf") if ".terraform" not in path.parts)
+    of = json.loads(SCHEMAS.read_text(encoding="utf-8"))["versions"]
+    assert {f"registry.terraform.io/{name}": version for name, version in pinned(code)} == of
+    assert len(pinned(code)) == len(of), "two versions of one provider"
+    for name, body in labelled("module").items():
+        first = (MODULES / name / "main.tf").read_text(encoding="utf-8").splitlines()[0]
+        assert f"{plain(body['source'])} {plain(body['version'])} " in first
 
 
 def test_a_wrong_argument_would_be_found(copy: Path, providers: Providers, tmp_path: Path) -> None:
