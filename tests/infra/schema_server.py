@@ -33,15 +33,26 @@ def published() -> dict[str, Any]:
 
 
 def kept(schemas: dict[str, dict[str, Any]], types: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Of what Terraform tells that which is served here: the types in use, of the providers that have any."""
+    """Of what Terraform tells that which is served here: the types in use, of the providers that have any, no prose."""
     found = {
         address: {
-            "provider": schema["provider"],
-            **{kind: {name: each for name, each in schema.get(kind, {}).items() if name in types} for kind in KINDS},
+            "provider": _terse(schema["provider"]),
+            **{
+                kind: {name: _terse(each) for name, each in schema.get(kind, {}).items() if name in types}
+                for kind in KINDS
+            },
         }
         for address, schema in schemas.items()
     }
     return {address: schema for address, schema in found.items() if any(schema[kind] for kind in KINDS)}
+
+
+def _terse(schema: Any) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    # An argument may be called `description`; then it is an object.
+    prose = ("description", "description_kind", "deprecated")
+    return {name: _terse(each) for name, each in schema.items() if name not in prose or isinstance(each, dict)}
 
 
 def pinned(code: str) -> set[tuple[str, str]]:
