@@ -18,18 +18,31 @@ module "eks" {
 
   authentication_mode                      = "API"
   enable_cluster_creator_admin_permissions = true
-  # Who delivers rules the namespace, and nothing outside it.
-  access_entries = length(var.deployers) == 0 ? {} : {
-    deployer = {
-      principal_arn = aws_iam_role.deployer[0].arn
-      policy_associations = {
-        namespace = {
-          policy_arn   = "arn:${local.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
-          access_scope = { type = "namespace", namespaces = [local.namespace] }
+  # Who delivers rules the namespace by the role for it; as themselves they look, which `terraform plan` needs.
+  access_entries = merge(
+    {
+      for role in aws_iam_role.deployer : "deployer" => {
+        principal_arn = role.arn
+        policy_associations = {
+          namespace = {
+            policy_arn   = "arn:${local.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+            access_scope = { type = "namespace", namespaces = [local.namespace] }
+          }
         }
       }
-    }
-  }
+    },
+    {
+      for index, arn in var.deployers : "planner-${index}" => {
+        principal_arn = arn
+        policy_associations = {
+          look = {
+            policy_arn   = "arn:${local.partition}:eks::aws:cluster-access-policy/AmazonEKSAdminViewPolicy"
+            access_scope = { type = "cluster", namespaces = [] }
+          }
+        }
+      }
+    },
+  )
 
   # Pods get their roles by Pod Identity (identity.tf); nothing needs an OpenID provider.
   enable_irsa = false

@@ -157,7 +157,8 @@ resource "aws_iam_role" "deployer" {
     Statement = [{
       Effect    = "Allow"
       Principal = { AWS = var.deployers }
-      Action    = "sts:AssumeRole"
+      # An agent in a pod has tags from Pod Identity, and takes them along into each role that it takes.
+      Action = ["sts:AssumeRole", "sts:TagSession"]
     }]
   })
 }

@@ -209,7 +209,7 @@ variable "archive_days" {
 }
 
 variable "deployers" {
-  description = "ARNs of the roles or users that deliver (Jenkins): they may push images and change the namespace, nothing else"
+  description = "ARNs of the roles or users that deliver (Jenkins): they may look at the cluster, push images and change the namespace"
   type        = list(string)
   default     = []
 

@@ -453,6 +453,21 @@ def test_a_role_is_for_one_service_account(planned: dict[str, dict[str, Any]]) -
     assert not ours & NO_ROLE
 
 
+def test_who_delivers_pushes_our_images_and_no_others(planned: dict[str, dict[str, Any]]) -> None:
+    [trust] = statements(planned["aws_iam_role.deployer[0]"]["assume_role_policy"])
+    assert trust["Principal"] == {"AWS": ["arn:aws:iam::123456789012:role/jenkins"]}
+    assert trust["Action"] == ["sts:AssumeRole", "sts:TagSession"]
+    [push] = [
+        each
+        for each in statements(planned["aws_iam_role_policy.deployer[0]"]["policy"])
+        if "ecr:PutImage" in each["Action"]
+    ]
+    images = {body["name"] for address, body in planned.items() if address.startswith("aws_ecr_repository.")}
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    assert images == set(re.findall(r"image: (heed-\w+):", compose))
+    assert {arn.rpartition("/")[2] for arn in push["Resource"]} == images
+
+
 def test_roles_are_for_service_accounts_that_there_are(planned: dict[str, dict[str, Any]]) -> None:
     manifests = sorted((ROOT / "k8s/base").glob("*.yaml"))
     if not manifests:
