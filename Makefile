@@ -23,9 +23,9 @@ help:  ## what can be called
 	@touch $@
 
 # Checkov pins older versions of what Heed uses, so it has an environment and a lock of its own.
-.checkov/.ready: requirements-checkov.lock .venv/.ready
-	@$(PYTHON) -m venv .checkov
-	@$(BIN)/uv pip sync --quiet --python .checkov/bin/python --require-hashes requirements-checkov.lock
+build/checkov/.ready: requirements-checkov.lock .venv/.ready
+	@$(PYTHON) -m venv build/checkov
+	@$(BIN)/uv pip sync --quiet --python build/checkov/bin/python --require-hashes requirements-checkov.lock
 	@touch $@
 
 run: .venv/.ready  ## the whole system on this machine; Ctrl-C stops it
@@ -81,4 +81,4 @@ schemas: .venv/.ready  ## write the contracts' JSON Schemas anew
 	$(BIN)/python -m heed.contracts
 
 clean:  ## remove .venv and caches (never the data in .heed)
-	rm -rf .venv .checkov .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-artifacts
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-artifacts

@@ -1,6 +1,6 @@
 """Checkov finds nothing in Terraform, Dockerfiles and rendered manifests that is not explained where it is skipped.
 
-It runs from an environment of its own (`make .checkov/.ready`): it pins older versions of libraries that Heed uses.
+It runs from an environment of its own (`make build/checkov/.ready`): it pins older versions of libraries that Heed uses.
 """
 
 import json
@@ -13,14 +13,14 @@ import pytest
 from conftest import need
 
 ROOT = Path(__file__).parents[2]
-CHECKOV = ROOT / ".checkov/bin/checkov"
+CHECKOV = ROOT / "build/checkov/bin/checkov"
 OVERLAYS = sorted(path.parent for path in (ROOT / "k8s/overlays").glob("*/kustomization.yaml"))
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What checkov says of everything, by kind: one start of it, which takes longer than its work."""
-    need(CHECKOV.exists(), "checkov (make .checkov/.ready)")
+    need(CHECKOV.exists(), "checkov (make build/checkov/.ready)")
     folder = tmp_path_factory.mktemp("checkov")
     shutil.copytree(ROOT / "terraform-eks", folder / "terraform-eks", ignore=shutil.ignore_patterns(".terraform*"))
     for path in ROOT.glob("*/Dockerfile"):
