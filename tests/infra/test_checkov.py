@@ -1,6 +1,6 @@
 """Checkov finds nothing in Terraform, Dockerfiles and rendered manifests that is not explained where it is skipped.
 
-It runs from an environment of its own (`make build/checkov/.ready`): it pins older versions of libraries that Heed uses.
+It runs from an environment of its own (`make build/checkov/.ready`): it pins older versions of what Heed uses.
 """
 
 import json
