@@ -134,11 +134,11 @@ variable "one_nat_gateway" {
 variable "kubernetes_version" {
   description = "Kubernetes' version; one minor version at a time"
   type        = string
-  default     = "1.33"
+  default     = "1.35"
 
   validation {
     condition     = can(regex("^1\\.[0-9]{2}$", var.kubernetes_version))
-    error_message = "Such as 1.33."
+    error_message = "Such as 1.35."
   }
 }
 
