@@ -6,7 +6,7 @@ BIN := .venv/bin
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' heed/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench images smoke-compose smoke-swarm lock texts schemas clean
+.PHONY: help run test lint format bench images smoke-compose smoke-swarm lock texts schemas clean capacity secrets-eks
 
 help:  ## what can be called
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -20,6 +20,12 @@ help:  ## what can be called
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.lock
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Checkov pins older versions of what Heed uses, so it has an environment and a lock of its own.
+build/checkov/.ready: requirements-checkov.lock .venv/.ready
+	@$(PYTHON) -m venv build/checkov
+	@$(BIN)/uv pip sync --quiet --python build/checkov/bin/python --require-hashes requirements-checkov.lock
 	@touch $@
 
 run: .venv/.ready  ## the whole system on this machine; Ctrl-C stops it
@@ -55,6 +61,14 @@ smoke-swarm: .venv/.ready  ## the same on a Docker Swarm of this machine alone
 lock: .venv/.ready  ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --all-extras --group dev --upgrade pyproject.toml --output-file requirements.lock
+	echo checkov | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --upgrade - --output-file requirements-checkov.lock
+
+capacity:  ## pods, nodes and dollars a month for 1, 10, 100 and 1000 times today's measured load
+	@$(PYTHON) -m bench.capacity
+
+secrets-eks: .venv/.ready  ## fill the secrets that Terraform made places for; what has a value keeps it
+	@$(BIN)/python terraform-eks/fill_secrets.py $(if $(ENVIRONMENT),--environment $(ENVIRONMENT)) $(if $(REGION),--region $(REGION))
 
 texts: .venv/.ready  ## bring the catalogues of the customers' pages up to date; new texts wait there to be translated
 	@$(BIN)/pybabel -q extract -F frontend/feedback/locales/babel.cfg -k says -k counts:1,2 --no-location --sort-output \
