@@ -1,6 +1,5 @@
 """The pipeline and its controller: every step is a make target that exists, nothing is of an unknown version, nothing
-secret is written down. Jenkins itself does not run here: Groovy's grammar is checked by npm-groovy-lint, the rest by what
-the files say.
+secret is written down. Jenkins itself does not run here: npm-groovy-lint parses its file, and the rest is read.
 """
 
 import json
