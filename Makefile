@@ -18,8 +18,7 @@ endif
 needs = @command -v $(1) >/dev/null || { echo "make $@ needs $(1), which is not on this machine: $(2)"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench images smoke-compose smoke-swarm lock texts schemas clean \
-  test-reports lint-groovy alerts scan sbom push plan cluster-settings connect cluster migrate deploy verify rollback
+.PHONY: help run test lint format bench images smoke-compose smoke-swarm lock texts schemas clean test-reports lint-groovy alerts scan sbom push plan cluster-settings connect cluster migrate deploy verify rollback
 
 help:  ## what can be called
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -106,7 +105,7 @@ push:  ## the images to REGISTRY, as TAG; what is there already stays as it is
 	*.amazonaws.com) password=$$(k8s/as-deployer aws ecr get-login-password --region $(word 4,$(subst ., ,$(REGISTRY)))) && \
 	  echo "$$password" | docker login --username AWS --password-stdin $(REGISTRY) >/dev/null;; esac
 	@set -e; for name in $(IMAGES); do image=$(REGISTRY)/heed-$$name:$(TAG); \
-	  if docker manifest inspect $$image >/dev/null 2>&1; then echo "$$image is there already"; continue; fi; \
+	  if docker buildx imagetools inspect $$image >/dev/null 2>&1; then echo "$$image is there already"; continue; fi; \
 	  docker tag heed-$$name:$(VERSION) $$image; docker push --quiet $$image; done
 
 plan:  ## what Terraform would change: reports/plan.txt, and reports/plan to apply exactly that
