@@ -70,7 +70,7 @@ deliver = OVERLAY=$(OVERLAY) REGISTRY=$(REGISTRY) TAG=$(TAG) $(if $(filter local
 # The steps of the pipeline (Jenkinsfile); each is also one here.
 
 test-reports: .venv/.ready  ## every test, with reports/tests.xml (JUnit) and reports/coverage.xml (Cobertura)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --junitxml=reports/tests.xml \
+	COVERAGE_FILE=reports/.coverage $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --junitxml=reports/tests.xml \
 	  $(foreach package,heed api worker ticketing backup local,--cov=$(package)) --cov-report=xml:reports/coverage.xml --cov-report=
 
 jenkins/node_modules/.ready: jenkins/package.json jenkins/package-lock.json
