@@ -512,7 +512,7 @@ def test_managed_stores_leave_nothing_of_the_others() -> None:
 # What brings it to a cluster
 
 
-OUTPUTS = {
+OUTPUTS: dict[str, Any] = {
     "settings": {
         "value": {
             "HEED_AWS_REGION": "eu-west-1",
@@ -554,6 +554,11 @@ def run(folder: Path, *command: str, given: str = "", **variables: str) -> subpr
 
 
 def test_what_terraform_built_is_taken_over_everywhere(checkout: Path) -> None:
+    outputs = ROOT / "terraform-eks/outputs.tf"
+    if outputs.exists():
+        text = outputs.read_text(encoding="utf-8")
+        assert OUTPUTS.keys() <= set(re.findall(r'^output "(\w+)"', text, re.MULTILINE))
+        assert set(re.findall(r"^ +(HEED_\w+) += ", text, re.MULTILINE)) == OUTPUTS["settings"]["value"].keys()
     refused = run(checkout, "k8s/deploy", "migrate", OVERLAY="eks", TAG="abc")
     assert refused.returncode == 1
     assert "are not this installation's yet: make cluster-settings" in refused.stderr
