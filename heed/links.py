@@ -1,7 +1,7 @@
 """One-time login links of the results site: made where the system is started, read where it is logged in to.
 
 Guarantees: a token cannot be made without the secret key and is valid for an hour; that it works once is kept by
-whoever reads it, in the table `used_links`, by its nonce.
+whoever reads it, in `heed.db.used_links`, by its nonce.
 """
 
 import secrets

@@ -43,6 +43,16 @@ class Settings(BaseSettings):
     admin_password: SecretStr | None = Field(None, description="password of the results site's built-in admin")
     api_key: SecretStr | None = Field(None, description="an API key with every scope, for `Authorization: Bearer`")
 
+    oidc_issuer: str | None = Field(
+        None,
+        description="OpenID provider to log in by, as it calls itself; needs the next two and HEED_RESULTS_URL",
+    )
+    oidc_client_id: str | None = Field(None, description="what the provider calls the results site")
+    oidc_client_secret: SecretStr | None = Field(None, description="the secret that the provider gave the results site")
+    oidc_name: Annotated[str, Field(max_length=60)] = Field(
+        "single sign-on", description="what the login page calls the provider"
+    )
+
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="the queue")
     database_url: SecretStr = Field(
         SecretStr("postgresql://127.0.0.1:5432/heed"), description="Postgres, as a libpq address"
@@ -125,6 +135,17 @@ class Settings(BaseSettings):
             scheme = ""
         if scheme not in schemes:
             raise ValueError(f"must be an address such as {schemes[0]}://user:password@host, its password URL-encoded")
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _a_provider(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        local = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if not ((parts.scheme == "https" and parts.hostname) or local) or parts.query or parts.fragment:
+            raise ValueError("must be an https:// address without ? and # (http:// on this machine alone)")
         return value
 
     @field_validator("secret_key")

@@ -24,6 +24,7 @@ def add(
     name: Name,
     role: Annotated[Role, typer.Option(help="what they may do")],
     survey: Annotated[list[str] | None, typer.Option(help="the only survey they see; may be repeated")] = None,
+    password: Annotated[bool, typer.Option(help="without: they log in by HEED_OIDC_ISSUER alone")] = True,
 ) -> None:
     """Add somebody, and print their password, this once."""
     from heed.cli import database
@@ -37,12 +38,14 @@ def add(
         raise HeedError(f"`heed user add` is not installed here: {error}.") from None
 
     name = _name(name)
-    password = passwords.make()
-    kept = passwords.hash_of(password)
+    made = passwords.make() if password else None
+    kept = passwords.hash_of(made) if made else None
     with database(load_running()) as engine, db.begin(engine) as connection:
         people.add(connection, COMMAND, name, role, survey or None, kept)
-    console.print(f"{name} may log in, as {role}, with this password:", soft_wrap=True, markup=False)
-    sys.stdout.write(password + "\n")
+    how = "with this password:" if made else "by the provider of HEED_OIDC_ISSUER, with this address."
+    console.print(f"{name} may log in, as {role}, {how}", soft_wrap=True, markup=False)
+    if made:
+        sys.stdout.write(made + "\n")
 
 
 @app.command()

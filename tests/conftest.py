@@ -185,12 +185,12 @@ class Served:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Any], Served]]:
+def serve() -> Iterator[Callable[..., Served]]:
     """Serve ASGI apps with uvicorn on free ports until the test ends."""
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-    def start(app: Any) -> Served:
-        port = free_port()
+    def start(app: Any, port: int = 0) -> Served:
+        port = port or free_port()
         config = uvicorn.Config(app, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=2)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)

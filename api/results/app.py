@@ -7,9 +7,10 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api.results import login, pages, people, people_pages, routes
+from api.results import account, login, openapi, pages, people, people_pages, routes, sign_in
 from api.results.access import Access, Gate
 from api.results.answers import Answers
+from api.results.entrance import Entrance
 from api.results.live import Live
 from api.results.recent import Recent
 from api.results.revoked import keep_out
@@ -30,6 +31,12 @@ def create_app(settings: Settings) -> FastAPI:
     engine = db.connect(settings, "results")
     access, templates, answers = Access(settings, engine), Templates(), Answers(engine, settings)
     persons = people.People(engine)
+    entrance = Entrance(settings, access, templates)
+    provider = None
+    if settings.oidc_issuer:
+        from api.results.oidc import Provider  # its libraries take 14 MB, which the others need not have
+
+        provider = Provider(settings)
     live = Live(settings, partial(routes.load, engine, answers))
     recent_books = Recent(partial(books.take, engine, Queue.connect(settings)))
 
@@ -41,6 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
         keeping_out.cancel()
         live.close()
         await live.stopped()
+        if provider is not None:
+            await provider.close()
         engine.dispose()
 
     app = FastAPI(
@@ -53,11 +62,14 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry=fastapi_problems.NO_TELEMETRY,
     )
     app.state.live = live
+    openapi.describe(app)
     app.include_router(routes.router(engine, answers, recent_books, live))
     app.include_router(people.router(persons))
-    app.include_router(login.router(settings, engine, access, templates))
+    app.include_router(login.router(settings, engine, access, entrance))
+    app.include_router(sign_in.router(settings, engine, entrance, provider))
     app.include_router(pages.router(settings, engine, answers, templates))
-    app.include_router(people_pages.router(engine, persons, templates))
+    app.include_router(people_pages.router(engine, persons, templates, signs_in=provider is not None))
+    app.include_router(account.router(engine, persons, templates))
     ready = {"postgres": partial(db.check, engine), "schema": partial(schema.check, engine)}
     app.router.routes.extend(health.routes(ready=ready))
     app.mount("/static", Static(FRONTEND / "results" / "static", FRONTEND / "shared", FRONTEND / "vendor"))

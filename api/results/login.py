@@ -11,19 +11,18 @@ from typing import Annotated
 import sqlalchemy as sa
 from fastapi import APIRouter, Form, Request
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy.dialects.postgresql import insert
 from starlette.responses import RedirectResponse, Response
 
-from api.results.access import COOKIE, Access, Who, local_path, refuse_foreign
-from api.results.templates import Templates
+from api.results.access import COOKIE, Access, Who, refuse_foreign
+from api.results.entrance import Entrance, address
 from heed import passwords
 from heed.contracts import BUILT_IN, PersonName
 from heed.db import audit, logins, people, sessions
 from heed.db import engine as db
 from heed.db.audit import Action
-from heed.db.tables import used_links
+from heed.db.used_links import use
 from heed.errors import Invalid, Later
-from heed.links import VALID_SECONDS, read_login_token
+from heed.links import read_login_token
 from heed.settings import Settings
 from heed.telemetry import LOGINS
 
@@ -32,53 +31,31 @@ _AWAY = "Nobody can log in at the moment, because the database is away. Try agai
 _NAME = TypeAdapter(PersonName)
 
 
-def router(settings: Settings, engine: sa.Engine, access: Access, templates: Templates) -> APIRouter:
+def router(settings: Settings, engine: sa.Engine, access: Access, entrance: Entrance) -> APIRouter:
     """The routes /login and /logout."""
     routes = APIRouter(include_in_schema=False)
     secret_key = settings.need("secret_key")
 
-    def form(message: str = "", status: int = 200, then: str = "/", wait: float = 0, name: str = "") -> Response:
-        headers = {"Retry-After": str(math.ceil(wait))} if wait else {}
-        values = {"message": message, "next": local_path(then), "has_password": access.has_password, "name": name}
-        return templates.page("login.html", status, headers, **values)
-
-    def begin(connection: sa.Connection, request: Request, name: str, by: str) -> str | None:
-        return sessions.begin(
-            connection,
-            name,
-            by,
-            proof=access.proof_for(name),
-            user_agent=request.headers.get("user-agent", ""),
-            address=_address(request),
-        )
-
-    def enter(request: Request, token: str, path: str, by: str) -> Response:
-        LOGINS.labels(by).inc()
-        response = RedirectResponse(path, 303, {"Cache-Control": "no-store"})
-        secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, token, sessions.SECONDS, httponly=True, samesite="lax", secure=secure)
-        return response
-
     @routes.get("/login")
     def show(request: Request, once: str = "", next: str = "/") -> Response:
         if not once:
-            return form(then=next)
+            return entrance.form(then=next)
         if "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", "")):
             # An answer that says success would be shown later, as if the link had been followed.
             return Response(status_code=503, headers={"Cache-Control": "no-store"})
         try:
             nonce = read_login_token(secret_key, once)
             with db.begin(engine) as connection:
-                token = begin(connection, request, BUILT_IN, "link") if _use(connection, nonce) else None
+                token = entrance.begin(connection, request, BUILT_IN, "link") if use(connection, nonce) else None
         except Invalid as error:
             LOGINS.labels("bad-link").inc()
-            return form(f"{error} {_INSTEAD}", 403)
+            return entrance.form(f"{error} {_INSTEAD}", 403)
         except Later:
-            return form("The link cannot be checked at the moment. Try again in a moment.", 503, wait=5)
+            return entrance.form("The link cannot be checked at the moment. Try again in a moment.", 503, wait=5)
         if token is None:
             LOGINS.labels("used-link").inc()
-            return form(f"This login link was already used. {_INSTEAD}", 403)
-        return enter(request, token, "/", by="link")
+            return entrance.form(f"This login link was already used. {_INSTEAD}", 403)
+        return entrance.enter(request, token, "/", by="link")
 
     @routes.post("/login")
     def check(
@@ -91,18 +68,18 @@ def router(settings: Settings, engine: sa.Engine, access: Access, templates: Tem
         wanted = name.strip().lower() or BUILT_IN
         try:
             with db.begin(engine) as connection:
-                number, wait = logins.attempt(connection, _address(request), wanted)
+                number, wait = logins.attempt(connection, address(request), wanted)
             if wait:
                 LOGINS.labels("throttled").inc()
                 minutes = math.ceil(wait / 60)
-                return form(f"Too many attempts. Try again in {minutes} min.", 429, next, wait, name)
+                return entrance.form(f"Too many attempts. Try again in {minutes} min.", 429, next, wait, name)
             token = try_password(request, number, wanted, password)
         except Later:
-            return form(_AWAY, 503, next, 5, name)
+            return entrance.form(_AWAY, 503, next, 5, name)
         if token is None:
             LOGINS.labels("bad-password").inc()
-            return form("That is not the name and password of anybody here.", 403, next, name=name)
-        return enter(request, token, local_path(next), by="password")
+            return entrance.form("That is not the name and password of anybody here.", 403, next, name=name)
+        return entrance.enter(request, token, next, by="password")
 
     def try_password(request: Request, number: int, wanted: str, password: str) -> str | None:
         with db.begin(engine) as connection:
@@ -114,7 +91,7 @@ def router(settings: Settings, engine: sa.Engine, access: Access, templates: Tem
         with db.begin(engine) as connection:
             # Looked up again: a new password, or being disabled, ends what began before it.
             unchanged = found is not None and people.to_check(connection, wanted, hold=True) == found
-            token = begin(connection, request, wanted, "password") if right and unchanged else None
+            token = entrance.begin(connection, request, wanted, "password") if right and unchanged else None
             if token is None:
                 # What nobody is called may be a password in the wrong field.
                 audit.note(connection, wanted if found else "(nobody)", Action.LOGIN_FAILED)
@@ -135,21 +112,9 @@ def router(settings: Settings, engine: sa.Engine, access: Access, templates: Tem
     return routes
 
 
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
 def _is_name(text: str) -> bool:
     try:
         _NAME.validate_python(text)
     except ValidationError:
         return False
     return True
-
-
-def _use(connection: sa.Connection, nonce: str) -> bool:
-    """Whether this is the nonce's first use; forgets those that have expired anyway."""
-    expired = sa.func.now() - sa.func.make_interval(0, 0, 0, 0, 0, 0, 2 * VALID_SECONDS)
-    connection.execute(sa.delete(used_links).where(used_links.c.used_at < expired))
-    used = insert(used_links).values(nonce=nonce).on_conflict_do_nothing().returning(used_links.c.nonce)
-    return connection.execute(used).first() is not None

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Query, Request
 
 from api.results.access import Who
+from api.results.devices import device_of
 from api.results.people_models import (
     Audited,
     AuditFilter,
@@ -55,9 +56,9 @@ class People:
             return _person(_found(people.find(connection, name)))
 
     def add(self, who: Who, wanted: NewPerson) -> PersonWithPassword:
-        """Somebody new, with a password to hand on."""
-        password = passwords.make()
-        kept = passwords.hash_of(password)
+        """Somebody new, with a password to hand on unless they need none."""
+        password = passwords.make() if wanted.password else None
+        kept = passwords.hash_of(password) if password else None
         with db.begin(self._engine) as connection:
             made = _tried(lambda: people.add(connection, who.actor, wanted.name, wanted.role, wanted.surveys, kept))
         return PersonWithPassword(person=_person(made), password=password)
@@ -83,11 +84,18 @@ class People:
             person = _found(_tried(lambda: people.set_password(connection, who.actor, name, kept)))
         return PersonWithPassword(person=_person(person), password=password)
 
+    def forget_sign_in(self, who: Who, name: str) -> PersonShown:
+        """Whom somebody is to the provider is known no more."""
+        with db.begin(self._engine) as connection:
+            return _person(_found(_tried(lambda: people.forget_sign_in(connection, who.actor, name))))
+
     def sessions_of(self, name: str, who: Who) -> list[SessionShown]:
         """Where somebody is logged in; of who asks when it is a program: nowhere."""
         with db.begin(self._engine) as connection:
             rows = sessions.of(connection, name)
-        return [SessionShown(**row, current=row["id"] == who.session) for row in rows]
+        return [
+            SessionShown(**row, device=device_of(row["user_agent"]), current=row["id"] == who.session) for row in rows
+        ]
 
     def revoke(self, who: Who, session_id: str, every: bool) -> None:
         """End one's own session, or (`every`) anybody's; a 404 problem when there is none such."""
@@ -159,6 +167,14 @@ def router(persons: People) -> APIRouter:
         """Give somebody another password, answered this once, and log them out everywhere."""
         return persons.new_password(asking(request), name)
 
+    @routes.delete("/people/{name}/sign-in")
+    def forget_sign_in(name: PersonName, request: Request) -> PersonShown:
+        """Forget whom somebody is to the provider, and log them out everywhere.
+
+        The next time they are found by their verified e-mail address again. For when the provider knows them anew.
+        """
+        return persons.forget_sign_in(asking(request), name)
+
     @routes.get("/people/{name}/sessions")
     def sessions_of(name: PersonName, request: Request) -> list[SessionShown]:
         """Where somebody is logged in."""
@@ -216,6 +232,8 @@ def _person(person: people.Person) -> PersonShown:
         role=person.role,
         surveys=only,
         built_in=person.built_in,
+        has_password=person.has_password,
+        signs_in=person.subject is not None,
         created_at=person.created_at,
         disabled_at=person.disabled_at,
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from heed.contracts import KeyScope, PersonName, Role
 from heed.contracts.text import Slug, storable
@@ -40,6 +40,8 @@ class PersonShown(BaseModel):
     role: Role
     surveys: list[str] | None
     built_in: bool = Field(description="Their password is a setting, and they stay as they are.")
+    has_password: bool = Field(description="They can log in by a password of their own.")
+    signs_in: bool = Field(description="They have logged in by the provider, which knows them from now on.")
     created_at: datetime
     disabled_at: datetime | None
 
@@ -54,6 +56,9 @@ class NewPerson(BaseModel):
     name: PersonName
     role: Role
     surveys: Surveys = None
+    password: StrictBool = Field(
+        True, description="`false`: none is made. They log in by the provider, and their name is their e-mail address."
+    )
 
 
 class PersonChange(BaseModel):
@@ -67,10 +72,10 @@ class PersonChange(BaseModel):
 
 
 class PersonWithPassword(BaseModel):
-    """Somebody with their new password, which is shown this once."""
+    """Somebody with their new password, which is shown this once; null when none was made."""
 
     person: PersonShown
-    password: str
+    password: str | None
 
 
 class SessionShown(BaseModel):
@@ -81,6 +86,7 @@ class SessionShown(BaseModel):
     seen_at: datetime = Field(description="When it was used last, to the minute.")
     expires_at: datetime
     user_agent: str
+    device: str = Field(description="What its `user_agent` says in short, such as: Firefox on Windows.")
     address: str
     current: bool = Field(description="It is the one that asks.")
 

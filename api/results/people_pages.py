@@ -42,8 +42,8 @@ Ticked = Annotated[list[str], Form(default_factory=list)]
 Text = Annotated[str, Form()]
 
 
-def router(engine: sa.Engine, persons: People, templates: Templates) -> APIRouter:
-    """The routes /people, /keys, /sessions and /audit."""
+def router(engine: sa.Engine, persons: People, templates: Templates, signs_in: bool) -> APIRouter:
+    """The routes /people, /keys and /audit, and the end of a session; `signs_in`: there is a provider to log in by."""
     routes = APIRouter(include_in_schema=False)
 
     def questions() -> dict[str, str]:
@@ -57,6 +57,7 @@ def router(engine: sa.Engine, persons: People, templates: Templates) -> APIRoute
             "all_roles": ROLES,
             "made": None,
             "given": {},
+            "signs_in": signs_in,
             **more,
         }
         return _page(templates, "people.html", request, problem, **values)
@@ -84,9 +85,15 @@ def router(engine: sa.Engine, persons: People, templates: Templates) -> APIRoute
 
     @routes.post("/people")
     def add(
-        request: Request, survey: Ticked, name: Text = "", role: Text = Role.VIEWER, reach: Reach = "all"
+        request: Request,
+        survey: Ticked,
+        name: Text = "",
+        role: Text = Role.VIEWER,
+        reach: Reach = "all",
+        no_password: Annotated[bool, Form()] = False,
     ) -> Response:
-        given = {"name": name, "role": role, "surveys": survey if reach == "some" else None}
+        only = survey if reach == "some" else None
+        given = {"name": name, "role": role, "surveys": only, "password": not no_password}
         try:
             wanted = NewPerson.model_validate(given)
             made = persons.add(asking(request), wanted)
@@ -130,15 +137,20 @@ def router(engine: sa.Engine, persons: People, templates: Templates) -> APIRoute
             return person_page(request, name, problem)
         return person_page(request, name, made=made)
 
+    @routes.post("/people/{name}/sign-in/forget")
+    def forget_sign_in(name: PersonName, request: Request) -> Response:
+        try:
+            persons.forget_sign_in(asking(request), name)
+        except Problem as problem:
+            if problem.status == 404:
+                raise
+            return person_page(request, name, problem)
+        return RedirectResponse(f"/people/{name}", 303)
+
     @routes.post("/people/{name}/sessions/revoke")
     def log_out(name: PersonName, request: Request) -> Response:
         persons.revoke_all(asking(request), name)
         return RedirectResponse(f"/people/{name}", 303)
-
-    @routes.get("/sessions")
-    def sessions(request: Request) -> Response:
-        who = asking(request)
-        return _page(templates, "sessions.html", request, sessions=persons.sessions_of(who.actor, who))
 
     @routes.post("/sessions/{session_id}/revoke")
     def revoke(session_id: SessionId, request: Request, then: Text = "") -> Response:

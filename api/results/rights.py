@@ -73,6 +73,13 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("POST", "/keys"): ADMIN,
     ("POST", "/keys/{number}/revoke"): ADMIN,
     ("GET", "/audit"): ADMIN,
+    # Signing in by a provider, and one's own account
+    ("GET", "/login/oidc"): OPEN,
+    ("GET", "/login/oidc/callback"): OPEN,
+    ("POST", "/sessions/password"): VIEWER,
+    ("POST", "/people/{name}/sign-in/forget"): ADMIN,
+    ("POST", "/api/v1/me/password"): VIEWER,
+    ("DELETE", "/api/v1/people/{name}/sign-in"): ADMIN,
     ("GET", "/openapi.json"): VIEWER,
     ("GET", "/api/v1/me"): VIEWER,
     ("GET", "/api/v1/surveys/{slug}/results"): VIEWER,

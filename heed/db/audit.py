@@ -25,6 +25,9 @@ class Action(StrEnum):
     PERSON_ADDED = "person-added"
     PERSON_CHANGED = "person-changed"
     PASSWORD_SET = "password-set"  # noqa: S105 - a word of the audit
+    PASSWORD_REFUSED = "password-refused"  # noqa: S105 - theirs was not changed: the old one was wrong
+    SIGN_IN_KNOWN = "sign-in-known"  # whom somebody is to the provider, the first time
+    SIGN_IN_FORGOTTEN = "sign-in-forgotten"
     KEY_MADE = "key-made"
     KEY_REVOKED = "key-revoked"
     SURVEY_SAVED = "survey-saved"

@@ -1,7 +1,8 @@
 """The people of the results site: who may log in, and what they may do and see.
 
 Guarantees: each change is one transaction with its line in the audit; who is disabled or gets a new password is logged
-out by that same transaction; the built-in admin cannot be changed, so somebody can always get in.
+out by that same transaction; the built-in admin cannot be changed, so somebody can always get in; a provider's person
+becomes somebody here by a verified address once, and nobody else's afterwards.
 """
 
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ class Person:
     surveys: tuple[str, ...] | None
     created_at: datetime
     disabled_at: datetime | None
+    has_password: bool
+    subject: str | None  # whom they are to the provider that signs them in
 
     @property
     def built_in(self) -> bool:
@@ -57,9 +60,12 @@ def to_check(connection: sa.Connection, name: str, hold: bool = False) -> tuple[
 
 
 def add(
-    connection: sa.Connection, actor: str, name: str, role: Role, only: Sequence[str] | None, password_hash: str
+    connection: sa.Connection, actor: str, name: str, role: Role, only: Sequence[str] | None, password_hash: str | None
 ) -> Person:
-    """Somebody new, who sees `only` these surveys (None: all); `Invalid` when the name is taken or it is no choice."""
+    """Somebody new, who sees `only` these surveys (None: all); `Invalid` when the name is taken or it is no choice.
+    Who has no password is let in by the provider (`signed_in`)."""
+    if password_hash is None and "@" not in name:
+        raise Invalid("Who has no password is known by an e-mail address: the name must be one.")
     only = _choice(connection, role, only)
     values = {"name": name, "role": role, "surveys": only, "password_hash": password_hash}
     row = connection.execute(insert(users).values(**values).on_conflict_do_nothing().returning(users)).one_or_none()
@@ -90,14 +96,48 @@ def change(
     return _person(row)
 
 
-def set_password(connection: sa.Connection, actor: str, name: str, password_hash: str) -> Person | None:
-    """Give somebody another password, and log them out; None when there is nobody of that name."""
+def set_password(
+    connection: sa.Connection, actor: str, name: str, password_hash: str, keep: str | None = None
+) -> Person | None:
+    """Give somebody another password, and log them out, but of the session `keep`; None when there is nobody of that
+    name."""
     person = _locked(connection, name)
-    if person is not None:
-        connection.execute(sa.update(users).where(users.c.id == person.id).values(password_hash=password_hash))
-        _log_out(connection, person.id)
-        audit.note(connection, actor, Action.PASSWORD_SET, name)
-    return person
+    if person is None:
+        return None
+    changing = sa.update(users).where(users.c.id == person.id).values(password_hash=password_hash).returning(users)
+    row = connection.execute(changing).one()
+    _log_out(connection, person.id, keep)
+    audit.note(connection, actor, Action.PASSWORD_SET, name)
+    return _person(row)
+
+
+def signed_in(connection: sa.Connection, subject: str, email: str | None) -> Person | None:
+    """Who the provider's `subject` is here, disabled or not. The first time that is who is called `email`, an address
+    that the provider has verified, unless it was somebody else to the provider before; None when it is nobody."""
+    # One after the other, so that one subject never becomes two people's.
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(f"subject {subject}", 0))))
+    known = connection.execute(sa.select(users).where(users.c.subject == subject)).one_or_none()
+    if known is not None:
+        return _person(known)
+    free = (users.c.name == email, users.c.name != BUILT_IN, users.c.subject.is_(None), users.c.disabled_at.is_(None))
+    row = connection.execute(sa.update(users).where(*free).values(subject=subject).returning(users)).one_or_none()
+    if row is None:
+        return None
+    audit.note(connection, row.name, Action.SIGN_IN_KNOWN, row.name, subject=subject)
+    return _person(row)
+
+
+def forget_sign_in(connection: sa.Connection, actor: str, name: str) -> Person | None:
+    """Forget whom somebody is to the provider, and log them out; None when there is nobody of that name."""
+    person = _locked(connection, name)
+    if person is None or person.subject is None:
+        return person
+    row = connection.execute(
+        sa.update(users).where(users.c.id == person.id).values(subject=None).returning(users)
+    ).one()
+    _log_out(connection, person.id)
+    audit.note(connection, actor, Action.SIGN_IN_FORGOTTEN, name)
+    return _person(row)
 
 
 def _locked(connection: sa.Connection, name: str) -> Person | None:
@@ -122,10 +162,12 @@ def _choice(connection: sa.Connection, role: Role, only: Sequence[str] | None) -
     return sorted(known)
 
 
-def _log_out(connection: sa.Connection, user_id: int) -> None:
-    connection.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
+def _log_out(connection: sa.Connection, user_id: int, keep: str | None = None) -> None:
+    ended = sa.delete(sessions).where(sessions.c.user_id == user_id)
+    connection.execute(ended if keep is None else ended.where(sessions.c.id != keep))
 
 
 def _person(row: sa.Row[Any]) -> Person:
     only = None if row.surveys is None else tuple(row.surveys)
-    return Person(row.id, row.name, Role(row.role), only, row.created_at, row.disabled_at)
+    has_password = row.password_hash is not None
+    return Person(row.id, row.name, Role(row.role), only, row.created_at, row.disabled_at, has_password, row.subject)

@@ -76,7 +76,7 @@ def test_pages_send_to_login(anyone: httpx.Client) -> None:
 
 def test_every_route_is_closed_unless_meant_to_be_open(anyone: httpx.Client, settings: Settings) -> None:
     document = create_app(settings).openapi()
-    assert len(document["paths"]) == 18
+    assert len(document["paths"]) == 20
     for path in [*document["paths"], *CLOSED_PAGES]:
         for method in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"):
             assert anyone.request(method, path.format_map(SAMPLES)).status_code in (303, 401)

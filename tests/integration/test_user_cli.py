@@ -61,9 +61,19 @@ def test_added_and_disabled(heed: Heed, settings: Settings, engine: sa.Engine, s
     assert password not in str(lines)
 
 
+def test_added_for_the_provider_alone(heed: Heed, engine: sa.Engine) -> None:
+    added = heed("add", "Ann@example.com", "--role", "viewer", "--no-password")
+    assert (added.returncode, added.stdout) == (0, ""), added.stderr
+    assert "ann@example.com may log in, as viewer, by the provider" in added.stderr
+    with engine.connect() as connection:
+        kept = connection.execute(sa.select(users.c.password_hash).where(users.c.name == "ann@example.com"))
+        assert kept.scalar_one() is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("add", "ann", "--role", "viewer", "--no-password"), "the name must be one"),
         (("add", "a b", "--role", "viewer"), "A name has letters"),
         (("add", "admin", "--role", "viewer"), "There is somebody called admin already."),
         (("add", "ann", "--role", "viewer", "--survey", "none-such"), "There is no survey none-such."),
