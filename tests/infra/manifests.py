@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import grimp
 import yaml
 
 ROOT = Path(__file__).parents[2]
-OVERLAYS = ("local", "eks", "eks-managed")
+OVERLAYS = ("local", "eks", "eks-managed", "eks with login-provider")
 PACKAGES = ("heed", "api", "worker", "ticketing", "backup", "local")
 # Where each workload's code begins. A test holds these to the manifests' commands.
 ENTRIES: dict[str, tuple[str, ...]] = {
@@ -32,8 +33,20 @@ Object = dict[str, Any]
 
 @cache
 def rendered(overlay: str) -> str:
+    name, _, component = overlay.partition(" with ")
+    folder = ROOT / "k8s/overlays" / name
+    if component:
+        (ROOT / "build").mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=ROOT / "build") as own:
+            text = f"resources: [../../k8s/overlays/{name}]\ncomponents: [../../k8s/components/{component}]\n"
+            (Path(own) / "kustomization.yaml").write_text(text, encoding="utf-8")
+            return _kustomized(Path(own))
+    return _kustomized(folder)
+
+
+def _kustomized(folder: Path) -> str:
     ran = subprocess.run(
-        ["kubectl", "kustomize", ROOT / "k8s/overlays" / overlay],
+        ["kubectl", "kustomize", folder],
         capture_output=True,
         text=True,
         timeout=60,

@@ -195,6 +195,8 @@ def test_every_variable_is_a_setting_that_its_service_reads(overlay: str) -> Non
         assert given <= settings_read(name), f"{name} reads no {given - settings_read(name)}"
         # The address of a stand-in makes up for the account.
         needed = settings_needed(name) - ({"zendesk_subdomain"} if "HEED_ZENDESK_URL" in variables else set())
+        if "HEED_OIDC_ISSUER" not in variables:  # who logs in by a password needs no provider
+            needed -= {each for each in needed if each.startswith("oidc_")}
         assert needed <= given, f"{name} cannot start without {needed - given}"
 
 
@@ -225,6 +227,8 @@ def test_secrets_are_files_and_each_service_has_its_own(overlay: str) -> None:
     expected["backup-check"] = set()
     expected["ticketing"] |= desk
     expected["results"] |= {"HEED_ZENDESK_SUBDOMAIN"}
+    if "login-provider" in overlay:
+        expected["results"] |= {"HEED_OIDC_CLIENT_SECRET"}
     expected["redis"] = {"REDIS_PASSWORD", "redis.conf"}
     expected["postgres"] = {"POSTGRES_PASSWORD"}
     expected["sandbox"] = set(_READERS["sandbox"])
@@ -358,7 +362,7 @@ def _paths(overlay: str, direction: str) -> tuple[set[tuple[str, str, int]], set
 def _dependencies(overlay: str) -> tuple[set[tuple[str, str, int]], set[tuple[str, str, int]]]:
     """What the code needs: which libraries and settings its modules bring along."""
     inner, outer = set(), set()
-    for name in ours(overlay):
+    for name, pod in ours(overlay).items():
         libraries = modules(name)
         if "redis_url" in settings_read(name):
             inner.add((name, "redis", 6379))
@@ -372,7 +376,8 @@ def _dependencies(overlay: str) -> tuple[set[tuple[str, str, int]], set[tuple[st
             if "sandbox_webhook_url" in settings_read(name):
                 inner.add((name, "ticketing", 9000))
         else:
-            if libraries & {"boto3", "zenpy", "requests", "httpx"}:
+            provider = "httpx" in libraries and "HEED_OIDC_ISSUER" in environment(overlay, pod)
+            if provider or libraries & {"boto3", "zenpy", "requests"}:
                 outer.add((name, "0.0.0.0/0", 443))
             if "boto3" in libraries:
                 outer.add((name, "169.254.170.23/32", 80))  # where a pod gets its role's credentials
