@@ -5,8 +5,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' heed/__init__.py)
 
+# What is delivered where: OVERLAY is one of k8s/overlays, REGISTRY where its images lie, TAG what they are called there. In
+# the cloud it is what `make cluster-settings` wrote down, and the commit.
+IMAGES := api worker ticketing backup
+OVERLAY ?= local
+ifeq ($(OVERLAY),local)
+TAG ?= $(VERSION)
+else
+REGISTRY ?= $(shell sed -n 's/^REGISTRY=//p' k8s/overlays/eks/installation.env)
+TAG ?= $(shell git rev-parse --short=12 HEAD)
+endif
+needs = @command -v $(1) >/dev/null || { echo "make $@ needs $(1), which is not on this machine: $(2)"; exit 1; }
+
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench images smoke-compose smoke-swarm lock texts schemas clean capacity secrets-eks
+.PHONY: help run test lint format bench images smoke-compose smoke-swarm lock texts schemas clean test-reports lint-groovy alerts scan sbom push plan cluster-settings connect cluster migrate deploy verify rollback capacity secrets-eks
 
 help:  ## what can be called
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -58,6 +70,83 @@ smoke-compose: .venv/.ready  ## the system under Docker Compose: a customer's jo
 smoke-swarm: .venv/.ready  ## the same on a Docker Swarm of this machine alone
 	$(BIN)/python -m pytest tests/smoke/test_swarm.py
 
+# What is done at AWS or in the cluster is done with the role that may deliver, if there is one.
+deliver = OVERLAY=$(OVERLAY) REGISTRY=$(REGISTRY) TAG=$(TAG) $(if $(filter local,$(OVERLAY)),,k8s/as-deployer) k8s/deploy
+
+# The steps of the pipeline (Jenkinsfile); each is also one here.
+
+test-reports: .venv/.ready  ## every test, with reports/tests.xml (JUnit) and reports/coverage.xml (Cobertura)
+	COVERAGE_FILE=reports/.coverage $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal --junitxml=reports/tests.xml \
+	  $(foreach package,heed api worker ticketing backup local,--cov=$(package)) --cov-report=xml:reports/coverage.xml --cov-report=
+
+jenkins/node_modules/.ready: jenkins/package.json jenkins/package-lock.json
+	$(call needs,npm,install Node.js)
+	@cd jenkins && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+lint-groovy: jenkins/node_modules/.ready  ## the Jenkinsfile, by npm-groovy-lint (needs Node.js and Java)
+	$(call needs,java,install a Java runtime, 17 or newer)
+	@jenkins/node_modules/.bin/npm-groovy-lint --noserver --failon info --config jenkins/.groovylintrc.json Jenkinsfile
+
+scan:  ## look for known weaknesses in the images, with Trivy; a serious one that has a remedy is a failure
+	$(call needs,trivy,https://trivy.dev)
+	@mkdir -p reports
+	@failed=; for name in $(IMAGES); do \
+	  trivy image --quiet --scanners vuln --severity HIGH,CRITICAL --ignore-unfixed --exit-code 1 \
+	    --format table --output reports/scan-$$name.txt heed-$$name:$(VERSION) || failed="$$failed $$name"; \
+	  cat reports/scan-$$name.txt; done; \
+	[ -z "$$failed" ] || { echo "Not to be delivered:$$failed (reports/scan-*.txt)"; exit 1; }
+
+sbom:  ## what the images are made of: reports/sbom-*.json (CycloneDX), with Trivy
+	$(call needs,trivy,https://trivy.dev)
+	@mkdir -p reports
+	@for name in $(IMAGES); do \
+	  trivy image --quiet --format cyclonedx --output reports/sbom-$$name.json heed-$$name:$(VERSION) || exit 1; done
+	@ls reports/sbom-*.json
+
+push:  ## the images to REGISTRY, as TAG; what is there already stays as it is
+	$(call needs,docker,install a Docker engine)
+	@[ -n "$(REGISTRY)" ] || { echo "REGISTRY says where to: make push OVERLAY=eks, or REGISTRY=..."; exit 1; }
+	@case "$(REGISTRY)" in 000000000000*) echo "It is not known where to: make cluster-settings"; exit 1;; \
+	*.amazonaws.com) password=$$(k8s/as-deployer aws ecr get-login-password --region $(word 4,$(subst ., ,$(REGISTRY)))) && \
+	  echo "$$password" | docker login --username AWS --password-stdin $(REGISTRY) >/dev/null;; esac
+	@set -e; for name in $(IMAGES); do image=$(REGISTRY)/heed-$$name:$(TAG); \
+	  if docker buildx imagetools inspect $$image >/dev/null 2>&1; then echo "$$image is there already"; continue; fi; \
+	  docker tag heed-$$name:$(VERSION) $$image; docker push --quiet $$image; done
+
+plan:  ## what Terraform would change: reports/plan.txt, and reports/plan to apply exactly that
+	$(call needs,terraform,https://developer.hashicorp.com/terraform/install)
+	@mkdir -p reports
+	@terraform -chdir=terraform-eks init -input=false -lockfile=readonly >/dev/null
+	@terraform -chdir=terraform-eks plan -input=false -lock-timeout=5m -no-color -out=../reports/plan > reports/plan.txt \
+	  || { tail -n 30 reports/plan.txt; exit 1; }
+	@grep -E '^(Plan:|No changes)' reports/plan.txt
+
+cluster-settings:  ## write what Terraform built into k8s/overlays/eks/*.env
+	@k8s/deploy settings
+
+connect:  ## kubectl's way to the cluster that Terraform built
+	@$(deliver) connect
+
+cluster:  ## the namespace and what else belongs to the cluster; once, by whoever rules it
+	@OVERLAY=$(OVERLAY) k8s/deploy cluster
+
+migrate:  ## all of OVERLAY but the services, then the migration to its end
+	@$(deliver) migrate
+
+deploy:  ## the services of OVERLAY, and wait until each has been replaced
+	@$(deliver) services
+	@$(deliver) status
+
+verify:  ## ask each service in the cluster for what it needs, and the books whether they balance
+	@$(deliver) verify
+
+rollback:  ## the services as they were before the last `make deploy`
+	@$(deliver) rollback
+
+alerts: .venv/.ready  ## write the alerts for Kubernetes anew from monitoring/alerts.yml
+	@$(BIN)/python k8s/alerts.py
+
 lock: .venv/.ready  ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --all-extras --group dev --upgrade pyproject.toml --output-file requirements.lock
@@ -81,4 +170,4 @@ schemas: .venv/.ready  ## write the contracts' JSON Schemas anew
 	$(BIN)/python -m heed.contracts
 
 clean:  ## remove .venv and caches (never the data in .heed)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-artifacts
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-artifacts reports build jenkins/node_modules

@@ -1,0 +1,170 @@
+"""The pipeline and its controller: every step is a make target that exists, nothing is of an unknown version, nothing
+secret is written down. Jenkins itself does not run here: npm-groovy-lint parses its file, and the rest is read.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import need
+
+ROOT = Path(__file__).parents[2]
+JENKINS = ROOT / "jenkins"
+JENKINSFILE = (ROOT / "Jenkinsfile").read_text(encoding="utf-8")
+# Which plugin brings which word of the Jenkinsfile.
+PLUGINS = {
+    "pipeline {": "pipeline-model-definition",
+    "kubernetes {": "kubernetes",
+    "input {": "pipeline-input-step",
+    "branch 'main'": "workflow-multibranch",
+    "sh '": "workflow-durable-task-step",
+    "archiveArtifacts": "workflow-basic-steps",
+    "milestone ": "pipeline-milestone-step",
+    "lock(": "lockable-resources",
+    "junit ": "junit",
+    "recordCoverage": "coverage",
+    "timestamps()": "timestamper",
+    "stage(": "pipeline-stage-step",
+}
+
+
+def targets() -> set[str]:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return set(re.findall(r"^([\w./-]+):(?!=)", makefile, re.MULTILINE))
+
+
+def steps() -> list[str]:
+    """The targets, in the order in which the pipeline calls them."""
+    called = []
+    for command in re.findall(r"\bsh\b(.*?)[}\n]", JENKINSFILE):
+        [make] = re.findall(r"^ '(make [\w./ -]+)' *$", command)
+        called += make.split()[1:]
+    return called
+
+
+def test_it_is_short_and_each_step_is_a_make_target() -> None:
+    assert len(JENKINSFILE.splitlines()) < 150
+    assert set(steps()) <= targets()
+    assert not re.search(r"\b(script|bat|powershell|load|evaluate|withCredentials|credentials)\b *[({]", JENKINSFILE)
+
+
+def test_its_steps_come_in_order() -> None:
+    order = ["lint", "test-reports", "images", "scan", "sbom", "smoke-compose", "push", "plan"]
+    order += ["connect", "migrate", "deploy", "verify", "rollback"]
+    assert [each for each in steps() if each in order] == order
+    checked, delivered = JENKINSFILE.index("make smoke-compose"), JENKINSFILE.index("make push")
+    asked, changed = JENKINSFILE.index("input {"), JENKINSFILE.index("make migrate")
+    assert checked < delivered < asked < changed
+    assert "unsuccessful { sh 'make rollback' }" in JENKINSFILE
+    # Lint and tests at once; each stage that could hang has an end.
+    assert re.search(r"parallel \{\s+stage\('Lint'\).*?stage\('Test'\)", JENKINSFILE, re.DOTALL)
+    assert JENKINSFILE.count("timeout(") >= 10
+    milestones = [int(number) for number in re.findall(r"milestone (\d)", JENKINSFILE)]
+    assert milestones == sorted(milestones) == [1, 2, 3]
+    assert "lock(resource: 'heed-production')" in JENKINSFILE
+    # What is not on main is checked and goes nowhere.
+    for stage in ("Push", "Plan", "Approve", "Deliver"):
+        assert re.search(rf"stage\('{stage}'\) \{{\s+when \{{[^}}]*branch 'main'", JENKINSFILE), stage
+
+
+def test_reports_are_published_where_make_writes_them() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for published in re.findall(r"reports/[\w.*-]+", JENKINSFILE):
+        assert published.replace("*", "$$name").removesuffix("-$$name") in makefile, published
+    assert re.search(r"always \{\s+junit ", JENKINSFILE)
+
+
+def test_every_plugin_is_of_one_version_and_none_is_missing() -> None:
+    lines = [line for line in (JENKINS / "plugins.txt").read_text().splitlines() if not line.startswith("#")]
+    plugins = dict(line.split(":") for line in lines)
+    assert all(re.match(r"\d[\w.-]*$", version) for version in plugins.values())
+    assert len(plugins) == len(lines)
+    used = {plugin for word, plugin in PLUGINS.items() if word in JENKINSFILE}
+    assert used == set(PLUGINS.values()), "a word that is not there any more needs no plugin"
+    assert used | {"configuration-as-code", "job-dsl", "git", "matrix-auth", "plain-credentials"} <= plugins.keys()
+
+
+def test_every_image_is_of_one_version() -> None:
+    named = re.findall(r"^FROM (\S+)", (JENKINS / "Dockerfile").read_text(), re.MULTILINE)
+    named += re.findall(r"^FROM (\S+)", (JENKINS / "agent/Dockerfile").read_text(), re.MULTILINE)
+    named += re.findall(r"\bimage: ([\w./-]+:\S+)", (JENKINS / "casc.yaml").read_text())
+    assert len(named) == 7
+    assert all(re.search(r":v?\d+\.\d+", image) for image in named)
+    [compose] = yaml.safe_load((JENKINS / "docker-compose.yml").read_text())["services"].values()
+    assert f"jenkins/jenkins:{compose['image'].split(':')[1]}-lts" in named[0]
+
+
+def test_the_controller_is_all_in_files_and_has_no_secret_in_them() -> None:
+    text = (JENKINS / "casc.yaml").read_text(encoding="utf-8")
+    casc = yaml.safe_load(text)
+    [compose] = yaml.safe_load((JENKINS / "docker-compose.yml").read_text())["services"].values()
+    assert set(re.findall(r"\$\{([\w-]+)\}", text)) == {*compose["environment"], *compose["secrets"]}
+    users = casc["jenkins"]["securityRealm"]["local"]["users"]
+    assert {user["password"] for user in users} == {"${admin-password}", "${deliverer-password}"}
+    assert all(":?" in value for value in compose["environment"].values())
+    assert compose["ports"] == ["127.0.0.1:8080:8080"]
+    assert casc["jenkins"]["numExecutors"] == 0
+    [submitters] = re.findall(r"submitter '([\w,]+)'", JENKINSFILE)
+    assert set(submitters.split(",")) == {user["id"] for user in users}
+    [cloud] = casc["jenkins"]["clouds"]
+    [template] = cloud["kubernetes"]["templates"]
+    assert f"inheritFrom '{template['name']}'" in JENKINSFILE
+    pod = yaml.safe_load(template["yaml"])
+    assert {each["name"] for each in pod["spec"]["containers"]} == {"tools", "docker"}
+    assert "defaultContainer 'tools'" in JENKINSFILE
+    objects = list(yaml.safe_load_all((JENKINS / "cluster.yaml").read_text()))
+    accounts = {each["metadata"]["name"] for each in objects if each["kind"] == "ServiceAccount"}
+    assert pod["spec"]["serviceAccountName"] in accounts
+    assert cloud["kubernetes"]["namespace"] == pod["metadata"]["namespace"] if "metadata" in pod else "jenkins"
+    assert all(each["metadata"].get("namespace", "jenkins") == "jenkins" for each in objects)
+
+
+def test_what_node_brings_is_of_one_version() -> None:
+    package = json.loads((JENKINS / "package.json").read_text())
+    lock = json.loads((JENKINS / "package-lock.json").read_text())["packages"]
+    for name, version in package["devDependencies"].items():
+        assert lock[f"node_modules/{name}"]["version"] == version
+    assert all("resolved" not in each for each in lock.values()), "whoever installs says from which registry"
+    assert all(each.get("integrity") for path, each in lock.items() if path)
+
+
+@pytest.mark.timeout(600)  # a Java machine on a busy computer: 20 s alone, minutes beside others
+def test_groovy_reads_the_jenkinsfile() -> None:
+    need(shutil.which("npm") is not None, "npm")
+    need(shutil.which("java") is not None, "a Java runtime")
+    fetched = subprocess.run(
+        ["make", "jenkins/node_modules/.ready"], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
+    )
+    if fetched.returncode:
+        pytest.skip(
+            f"npm cannot fetch npm-groovy-lint here, so the Jenkinsfile was not parsed: {fetched.stderr[-300:]}"
+        )
+    ran = subprocess.run(["make", "lint-groovy"], cwd=ROOT, capture_output=True, text=True, timeout=380, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "tool"), [("scan", "trivy"), ("sbom", "trivy"), ("plan", "terraform"), ("lint-groovy", "java")]
+)
+def test_what_is_missing_is_said(target: str, tool: str, tmp_path: Path) -> None:
+    for program in ("bash", "sh", "sed", "mkdir", "touch", "git", "grep", "npm", "node"):
+        found = shutil.which(program)
+        if found:
+            (tmp_path / program).symlink_to(found)
+    made = str(shutil.which("make"))
+    # As if everything that the target is made from were there.
+    ran = subprocess.run(
+        [made, "--assume-old=jenkins/node_modules/.ready", target],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ran.returncode != 0
+    assert f"make {target} needs {tool}, which is not on this machine" in ran.stdout
