@@ -41,7 +41,7 @@ from heed.settings import Settings
 from heed.web import guards
 from ticketing import webhook
 
-KUBERNETES = "1.33"  # the version of the cluster that terraform-eks/ builds
+KUBERNETES = "1.35"
 SERVICES = ("feedback", "results", "worker", "relay", "ticketing", "backup")
 STORES = ("redis", "postgres")
 STANDINS = ("aws", "sandbox")
