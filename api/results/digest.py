@@ -13,21 +13,14 @@ from api.results import overview
 from api.results.overview_models import NEGATIVES_MOST, Digest, DigestAsked, Figures, Overview, Quote, Said
 from api.results.period import FIRST, LAST, Period, local_day, of_days
 from api.results.recent import RecentBy
-from heed.contracts import Label, Reason, first_id
+from api.results.words import REASONS
+from heed.contracts import Label, first_id
 from heed.db import engine as db
 
 QUOTES, QUOTED_MOST = 5, 400
 FEW = 20  # of fewer a share says nothing
 _DAY = timedelta(days=1)
 _CANDIDATES = 50
-
-_WHY = {
-    Reason.TEXT: "the words read negative",
-    Reason.OPTION: "the chosen option counts as unhappy",
-    Reason.RATING: "the rating counts as unhappy",
-    Reason.CONTACT: "the customer asks to be contacted",
-    Reason.REVIEW: "somebody said that it needs a person",
-}
 
 # The strongest by tenths, so that among those that are as strong the newest come first.
 _STRONGEST = sa.text("""
@@ -155,10 +148,12 @@ def _tickets(found: Overview) -> Iterable[Said]:
     if not now.selected:
         yield Said(text="No answer asked for a ticket.")
         return
-    reasons = sorted(((count, _WHY[reason]) for reason, count in found.reasons.items() if count), reverse=True)
+    reasons = sorted(((count, REASONS[reason]) for reason, count in found.reasons.items() if count), reverse=True)
     asked = f"{_many(now.selected, 'answer')} asked for a ticket"
     asked += f" ({found.before.selected:,} before)." if found.before.answers else "."
     yield Said(text=asked, figures=_begun("; ".join(f"{why}: {count:,}" for count, why in reasons)))
+    if not tickets.looked_at:  # they are not among the newest
+        return
     of = f"of the newest {tickets.looked_at:,} of these, " if tickets.looked_at < now.selected else ""
     has = f"{tickets.opened:,} {'has' if tickets.opened == 1 else 'have'} a ticket by now"
     if not tickets.opened:

@@ -144,7 +144,6 @@ def test_small_numbers_and_plurals() -> None:
         "One vote: 0 for “Good” and 1 for “Bad”.",
         "One customer gave a rating, 2.0 of 5.",
         "One answer asked for a ticket.",
-        "Of the newest 0 of these, none has a ticket yet.",
     ]
     two = figures(answers=2, selected=2, tickets=TicketFigures(looked_at=2, opened=2, solved=1), negative_share=None)
     assert said(two, one, over=False) == [
