@@ -33,6 +33,7 @@ from worker.demo import fill as filling
 from worker.demo.fill import Demo
 from worker.demo.story import ANGRY, MOODS, SPELLS, Year, texts
 from worker.handler import Handler
+from worker.learning.verdicts import rated
 from worker.sentiment.vader import VaderScorer
 
 ROOT = Path(__file__).parents[2]
@@ -275,6 +276,17 @@ def test_no_desk_hears_of_a_verdict_either(engine: sa.Engine, settings: Settings
     with engine.begin() as connection:
         verdicts.say(connection, real, True, Judge.MANAGER)
     assert count(engine, t.outbox) == 1
+
+
+def test_no_model_learns_from_it(engine: sa.Engine, demo: Demo) -> None:
+    make(demo, 600)
+    assert count(engine, t.verdicts) > 20
+    assert rated(engine).rows == []
+    real = [answer(engine, "It broke.", label=Label.NEGATIVE, p_negative=0.5) for _ in range(10)]
+    with engine.begin() as connection:
+        for each in real:
+            verdicts.say(connection, each, True, Judge.MANAGER)
+    assert {row.text for row in rated(engine).rows} == {"It broke."}
 
 
 def test_killed_in_the_middle_and_run_again(engine: sa.Engine, settings: Settings) -> None:
