@@ -51,7 +51,7 @@ class Digests:
         at = datetime.now(UTC)
         period = period_of(asked, at)
         with db.begin(self._engine) as connection:
-            overview.one_moment(connection)
+            db.one_moment(connection)
             found = overview.load(connection, slug, period, at)
             quotes = _quotes(connection, slug, period)
         length = (period.last - period.first).days + 1

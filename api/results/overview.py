@@ -113,13 +113,8 @@ class Overviews:
         at = datetime.now(UTC)
         period = _period(asked, at)
         with db.begin(self._engine) as connection:
-            one_moment(connection)
+            db.one_moment(connection)
             return load(connection, slug, period, at)
-
-
-def one_moment(connection: sa.Connection) -> None:
-    """All that this transaction reads is of one moment."""
-    connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
 
 
 def load(connection: sa.Connection, slug: str, period: Period, at: datetime) -> Overview:
