@@ -94,3 +94,18 @@ def test_nothing_of_another_survey(
     with engine.connect() as connection:
         lines = connection.execute(sa.select(audit.c.object, audit.c.detail).where(audit.c.actor == "ann")).all()
     assert not [line for line in lines if OTHER.slug in str(line) or str(theirs) in line.object]
+
+
+@pytest.mark.usefixtures("theirs")
+def test_who_does_not_see_the_default_survey_begins_with_theirs(
+    settings: Settings, engine: sa.Engine, serve: Callable[[Any], Served]
+) -> None:
+    url = serve(create_app(settings)).url
+    with engine.begin() as connection:
+        people.add(connection, "tests", "ann", Role.MANAGER, [OTHER.slug], passwords.hash_of(PASSWORD))
+    with httpx.Client(base_url=url, timeout=20) as ann:
+        assert ann.post("/login", data={"name": "ann", "password": PASSWORD}).status_code == 303
+        for path in ("/", "/feedback", "/attention", "/digest", "/surveys", "/review"):
+            answered = ann.get(path)
+            assert (answered.status_code, OTHER.slug in answered.text) == (200, True), path
+            assert DEFAULT_SURVEY.question not in answered.text, path
