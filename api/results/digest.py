@@ -131,16 +131,20 @@ def _mood(now: Figures, before: Figures) -> Said:
 
 
 def _voted(found: Overview) -> Said:
-    votes = {option.label: found.now.votes[option.key] for option in found.options}
-    before = {option.label: found.before.votes[option.key] for option in found.options}
-    if not sum(votes.values()):
-        return Said(text="Nobody voted.")
+    labels = {option.key: option.label for option in found.options}
+
+    def votes(figures: Figures) -> dict[str, int]:
+        return {key: figures.votes.get(key, 0) for key in found.now.votes if key != "none"}
 
     def told(counts: dict[str, int]) -> str:
-        return " and ".join(f"{count:,} for “{label}”" for label, count in counts.items())
+        *others, last = [f"{count:,} for “{labels.get(key, key)}”" for key, count in counts.items()]
+        return f"{', '.join(others)} and {last}"
 
+    now, before = votes(found.now), votes(found.before)
+    if not sum(now.values()):
+        return Said(text="Nobody voted.")
     figures = f"Before: {told(before)}." if sum(before.values()) else ""
-    return Said(text=f"{_many(sum(votes.values()), 'vote')}: {told(votes)}.", figures=figures)
+    return Said(text=f"{_many(sum(now.values()), 'vote')}: {told(now)}.", figures=figures)
 
 
 def _tickets(found: Overview) -> Iterable[Said]:

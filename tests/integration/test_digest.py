@@ -166,6 +166,15 @@ def test_small_numbers_and_plurals() -> None:
     assert said(one, figures(), reasons=reasons)[4] == "One answer asked for a ticket."
 
 
+def test_votes_are_all_told() -> None:
+    """Those for an option that the survey has no more, and those for options that are called the same, too."""
+    now = figures(answers=6, votes={"good": 1, "bad": 2, "poor": 3, "none": 0})
+    assert "6 votes: 1 for “Good”, 2 for “Bad” and 3 for “poor”." in said(now, figures())
+    alike = tuple(each.model_copy(update={"label": "So"}) for each in DEFAULT_SURVEY.options)
+    now = figures(answers=3, votes={"good": 1, "bad": 2, "none": 0})
+    assert "3 votes: 1 for “So” and 2 for “So”." in said(now, figures(), options=alike)
+
+
 def test_durations_and_shares() -> None:
     shown = [duration(each) for each in (0.2, 1, 30, 89, 90, 3600, 5400, 86_400, 129_600, 200_000)]
     assert shown == [
