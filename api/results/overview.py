@@ -46,9 +46,11 @@ _COUNTS = sa.text("""
 """)
 
 # Where no reason is kept, a verdict was the reason (heed.contracts.reasons_of). OFFSET 0 keeps the look-ups of tickets
-# what they are: a join would be planned as a scan of all tickets.
+# what they are: a join would be planned as a scan of all tickets. Versions before 0.2.0 kept no time of opening, and
+# made-up tickets have no number at a desk.
 _SELECTED = sa.text("""
-    SELECT count(*) AS looked_at, count(desk_id) AS opened, count(solved_at) AS solved,
+    SELECT count(*) AS looked_at, count(solved_at) AS solved,
+        count(*) FILTER (WHERE desk_id IS NOT NULL OR opened_at IS NOT NULL) AS opened,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM opened_at - received_at)::float8)
             AS seconds_to_ticket,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM solved_at - received_at)::float8)
