@@ -18,7 +18,7 @@ from api.results.attention_models import COUNTED, HeldNumber
 from api.results.attention_words import ASTRAY, HELD, PRIORITIES
 from api.results.routes import asking, first_survey
 from api.results.templates import Templates
-from api.results.words import FLAGS, LABELS, REASONS
+from api.results.words import FLAGS, LABELS, REASONS, SIGNS
 from heed.contracts.text import Slug
 
 
@@ -74,6 +74,7 @@ def router(needs: Needs, again: Again, answers: Answers, templates: Templates) -
                 "labels": LABELS,
                 "priorities": PRIORITIES,
                 "reasons": REASONS,
+                "signs": SIGNS,
             },
         )
 

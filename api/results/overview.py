@@ -46,7 +46,8 @@ _COUNTS = sa.text("""
 """)
 
 # Where no reason is kept, a verdict was the reason (heed.contracts.reasons_of). OFFSET 0 keeps the look-ups of tickets
-# what they are: a join would be planned as a scan of all tickets. Made-up tickets have no number.
+# what they are: a join would be planned as a scan of all tickets. Versions before 0.2.0 kept no time of opening, and
+# made-up tickets have no number at a desk.
 _FATE = """
     SELECT count(*) AS looked_at, count(*) FILTER (WHERE desk_id IS NOT NULL OR opened_at IS NOT NULL) AS opened,
         count(solved_at) AS solved,

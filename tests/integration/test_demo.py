@@ -334,6 +334,10 @@ def test_its_pages_say_so(engine: sa.Engine, settings: Settings, demo: Demo, ser
         assert http.get(f"/api/v1/feedback/{one}").json()["source"] == "demo"
         assert http.get("/api/v1/attention?survey=demo").json()["review"]["count"] > 90  # to try it with
         assert http.get("/api/v1/attention").json()["elsewhere"] == []  # and no work for anybody elsewhere
+        year = f"from={NOW - timedelta(days=365):%Y-%m-%d}&to={NOW:%Y-%m-%d}"
+        found = http.get(f"/api/v1/surveys/demo/overview?{year}").json()["now"]
+        # They have their tickets, though no desk has a number for one.
+        assert found["tickets"]["opened"] == found["selected"] > 0
     demo.remove()
     with engine.begin() as connection:
         surveys.save(connection, "tests", DEFAULT_SURVEY.model_copy(update={"slug": "demo"}))
