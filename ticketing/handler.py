@@ -29,7 +29,7 @@ from heed.contracts import (
 )
 from heed.db import ledger, quarantine
 from heed.db.engine import begin
-from heed.db.tables import feedback, surveys
+from heed.db.tables import feedback, survey_versions, surveys
 from heed.errors import HeedError, Invalid, Later, Refused, word_for
 from heed.telemetry import TICKET_DELAY, log
 from ticketing import text
@@ -178,10 +178,13 @@ def parse(body: str) -> NegativeFeedback:
 
 
 def _answer(connection: sa.Connection, feedback_id: UUID) -> text.Answer | None:
-    """The submission, if it is stored and selected."""
+    """The submission, if it is stored and selected, with the survey as it was asked, as far as that is known: what is
+    changed meanwhile changes neither what the customer said nor the request."""
+    seen = sa.and_(survey_versions.c.survey == feedback.c.survey, survey_versions.c.version == feedback.c.asked)
     row = connection.execute(
-        sa.select(feedback, surveys.c.definition)
+        sa.select(feedback, sa.func.coalesce(survey_versions.c.definition, surveys.c.definition).label("definition"))
         .join(surveys, surveys.c.slug == feedback.c.survey)
+        .outerjoin(survey_versions, seen)
         .where(feedback.c.id == feedback_id, feedback.c.selected)
     ).one_or_none()
     if row is None:

@@ -88,7 +88,6 @@ class Desk:
         the `client_token`, else the request's cookie; `flags` make it wait for a manager; `asked` is the version of the
         survey that they saw (None: the published one)."""
         started = tracing.now()
-        _fits(survey, submission)
         trusted = await self._trusted(request)
         if key is not None and not (0 < len(key) <= 255 and _PRINTABLE.issuperset(key)):
             raise Problem(422, "The idempotency key must be 1 to 255 printable ASCII characters.", kind="invalid")
@@ -97,12 +96,12 @@ class Desk:
         digest = digest_of(key, survey.slug, said) if key is not None else ""
         user = submission.user
         client, known = self._of_user(user) if user else self._client(request, client_token, digest, trusted)
-        if survey.state(datetime.now(UTC)) != "open":
-            # What was taken while it was open, and is sent again because the answer got lost, was taken.
+        if (refused := _misfit(survey, submission) or _not_open(survey)) is not None:
+            # What the survey took before it was closed or changed, and is sent again as the answer got lost, was taken.
             first = await self._held(survey, client, digest)
             if first is not None:
                 return Taken(first, self.tokens.client_token(client), not known)
-            raise _not_open(survey)
+            raise refused
         entry = StreamEntry(
             id=new_id(),
             survey=survey.slug,
@@ -154,7 +153,9 @@ class Desk:
                 )
 
     async def _held(self, survey: Survey, client: str, digest: str) -> UUID | None:
-        """The submission that this very request was taken as before."""
+        """The submission that this very request was taken as before; without a key (`digest`) nobody can tell."""
+        if not digest:
+            return None
         try:
             held = await self._admission.held(survey.slug, client, digest)
         except Later as error:
@@ -236,17 +237,21 @@ def _unavailable(error: Later) -> Problem:
     )
 
 
-def _not_open(survey: Survey) -> Problem:
-    if survey.opens_at is not None and survey.state(datetime.now(UTC)) == "early":
-        return Problem(403, f"This survey opens at {survey.opens_at:%Y-%m-%d %H:%M} UTC.", kind="not-open-yet")
-    return Problem(410, "This survey is closed and takes no more answers.", kind="closed")
+def _not_open(survey: Survey) -> Problem | None:
+    match survey.state(datetime.now(UTC)):
+        case "early":
+            return Problem(403, f"This survey opens at {survey.opens_at:%Y-%m-%d %H:%M} UTC.", kind="not-open-yet")
+        case "closed":
+            return Problem(410, "This survey is closed and takes no more answers.", kind="closed")
+    return None
 
 
-def _fits(survey: Survey, submission: Submission) -> None:
+def _misfit(survey: Survey, submission: Submission) -> Problem | None:
     if submission.vote is not None and survey.option(submission.vote) is None:
         options = ", ".join(option.key for option in survey.options)
         message = f"this survey has no such option; its options are: {options}"
-        raise Problem(422, f"vote: {message}", kind="invalid", errors=[{"field": "vote", "message": message}])
+        return Problem(422, f"vote: {message}", kind="invalid", errors=[{"field": "vote", "message": message}])
     if submission.rating is not None and not survey.rating:
         message = "this survey asks for no rating"
-        raise Problem(422, f"rating: {message}", kind="invalid", errors=[{"field": "rating", "message": message}])
+        return Problem(422, f"rating: {message}", kind="invalid", errors=[{"field": "rating", "message": message}])
+    return None

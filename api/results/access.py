@@ -3,11 +3,13 @@ the gate.
 
 Guarantees: what the table of rights does not list is closed, whatever routes are added later; what was shown behind the
 gate is kept by no cache; secrets are compared in constant time or by their digests; while Postgres is away nobody is
-logged out, the gate answers 503; what another site makes a browser send changes nothing.
+logged out, the gate answers 503; what another site makes a browser send changes nothing; what is costly is done in
+turns, so that nobody takes the site from the others.
 """
 
 import hmac
 from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import quote
@@ -20,6 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.results.rights import LEVEL_OF_ROLE, Level, Right, level_of_scopes, rights_at
+from api.results.turns import Turns
 from heed.contracts import BUILT_IN, KEY_PREFIX, Judge, KeyScope, Role, fingerprint
 from heed.db import api_keys, sessions
 from heed.db import engine as db
@@ -149,6 +152,7 @@ class Gate:
         self, app: ASGIApp, access: Access, settings: Settings, refuse: Callable[[HTTPConnection, Problem], Response]
     ) -> None:
         self.app, self._access, self._settings, self._refuse = app, access, settings, refuse
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -178,7 +182,16 @@ class Gate:
                 MutableHeaders(scope=message).setdefault("cache-control", "no-store")
             await send(message)
 
-        await self.app(scope, receive, not_kept)
+        if right is None or not right.costly or who is None:
+            await self.app(scope, receive, not_kept)
+            return
+        async with AsyncExitStack() as held:
+            try:
+                await held.enter_async_context(self._turns.one(who.actor))
+            except Problem as busy:
+                await self._refuse(request, busy)(scope, receive, not_kept)
+                return
+            await self.app(scope, receive, not_kept)
 
     def _check(self, who: Who, method: str, right: Right | None, rights: dict[str, Right], headers: Headers) -> None:
         if not rights:

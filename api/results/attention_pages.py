@@ -16,10 +16,9 @@ from api.results.answers import Answers
 from api.results.attention import Needs
 from api.results.attention_models import COUNTED, HeldNumber
 from api.results.attention_words import ASTRAY, HELD, PRIORITIES
-from api.results.routes import asking
+from api.results.routes import asking, first_survey
 from api.results.templates import Templates
-from api.results.words import FLAGS, LABELS, REASONS
-from heed.contracts import DEFAULT_SURVEY
+from api.results.words import FLAGS, LABELS, REASONS, SIGNS
 from heed.contracts.text import Slug
 
 
@@ -58,9 +57,7 @@ def router(needs: Needs, again: Again, answers: Answers, templates: Templates) -
         request: Request, survey: Annotated[Slug | None, Query()] = None, done: Done | None = None
     ) -> Response:
         who = asking(request)
-        # Who does not see the default survey begins with the first of theirs.
-        home = DEFAULT_SURVEY.slug if who.sees(DEFAULT_SURVEY.slug) or not who.surveys else min(who.surveys)
-        found = needs.load(survey or home, who)
+        found = needs.load(survey or first_survey(who), who)
         return templates.page(
             "attention.html",
             who=who,
@@ -77,6 +74,7 @@ def router(needs: Needs, again: Again, answers: Answers, templates: Templates) -
                 "labels": LABELS,
                 "priorities": PRIORITIES,
                 "reasons": REASONS,
+                "signs": SIGNS,
             },
         )
 

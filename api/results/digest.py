@@ -13,21 +13,14 @@ from api.results import overview
 from api.results.overview_models import NEGATIVES_MOST, Digest, DigestAsked, Figures, Overview, Quote, Said
 from api.results.period import FIRST, LAST, Period, local_day, of_days
 from api.results.recent import RecentBy
-from heed.contracts import Label, Reason, first_id
+from api.results.words import REASONS
+from heed.contracts import Label, first_id
 from heed.db import engine as db
 
 QUOTES, QUOTED_MOST = 5, 400
 FEW = 20  # of fewer a share says nothing
 _DAY = timedelta(days=1)
 _CANDIDATES = 50
-
-_WHY = {
-    Reason.TEXT: "the words read negative",
-    Reason.OPTION: "the chosen option counts as unhappy",
-    Reason.RATING: "the rating counts as unhappy",
-    Reason.CONTACT: "the customer asks to be contacted",
-    Reason.REVIEW: "somebody said that it needs a person",
-}
 
 # The strongest by tenths, so that among those that are as strong the newest come first.
 _STRONGEST = sa.text("""
@@ -58,7 +51,7 @@ class Digests:
         at = datetime.now(UTC)
         period = period_of(asked, at)
         with db.begin(self._engine) as connection:
-            overview.one_moment(connection)
+            db.one_moment(connection)
             found = overview.load(connection, slug, period, at)
             quotes = _quotes(connection, slug, period)
         length = (period.last - period.first).days + 1
@@ -138,16 +131,20 @@ def _mood(now: Figures, before: Figures) -> Said:
 
 
 def _voted(found: Overview) -> Said:
-    votes = {option.label: found.now.votes[option.key] for option in found.options}
-    before = {option.label: found.before.votes[option.key] for option in found.options}
-    if not sum(votes.values()):
-        return Said(text="Nobody voted.")
+    labels = {option.key: option.label for option in found.options}
+
+    def votes(figures: Figures) -> dict[str, int]:
+        return {key: figures.votes.get(key, 0) for key in found.now.votes if key != "none"}
 
     def told(counts: dict[str, int]) -> str:
-        return " and ".join(f"{count:,} for “{label}”" for label, count in counts.items())
+        *others, last = [f"{count:,} for “{labels.get(key, key)}”" for key, count in counts.items()]
+        return f"{', '.join(others)} and {last}"
 
+    now, before = votes(found.now), votes(found.before)
+    if not sum(now.values()):
+        return Said(text="Nobody voted.")
     figures = f"Before: {told(before)}." if sum(before.values()) else ""
-    return Said(text=f"{_many(sum(votes.values()), 'vote')}: {told(votes)}.", figures=figures)
+    return Said(text=f"{_many(sum(now.values()), 'vote')}: {told(now)}.", figures=figures)
 
 
 def _tickets(found: Overview) -> Iterable[Said]:
@@ -155,10 +152,12 @@ def _tickets(found: Overview) -> Iterable[Said]:
     if not now.selected:
         yield Said(text="No answer asked for a ticket.")
         return
-    reasons = sorted(((count, _WHY[reason]) for reason, count in found.reasons.items() if count), reverse=True)
+    reasons = sorted(((count, REASONS[reason]) for reason, count in found.reasons.items() if count), reverse=True)
     asked = f"{_many(now.selected, 'answer')} asked for a ticket"
     asked += f" ({found.before.selected:,} before)." if found.before.answers else "."
     yield Said(text=asked, figures=_begun("; ".join(f"{why}: {count:,}" for count, why in reasons)))
+    if not tickets.looked_at:  # they are not among the newest
+        return
     of = f"of the newest {tickets.looked_at:,} of these, " if tickets.looked_at < now.selected else ""
     has = f"{tickets.opened:,} {'has' if tickets.opened == 1 else 'have'} a ticket by now"
     if not tickets.opened:

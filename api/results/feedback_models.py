@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field
 
 from api.results.models import Filter
+from api.results.period import check_zone
 from heed.contracts import DEFAULT_SURVEY
 from heed.contracts.text import Slug
 
@@ -28,14 +29,6 @@ QUERY_MAX = 10_000  # characters of an address: 200 chosen answers, and all else
 _PLACES = {"before", "after"}
 
 
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, OSError, ValueError):
-        raise ValueError("this is no time zone, such as Europe/Vienna") from None
-    return name
-
-
 class View(Filter):
     """A filter with a place in its list. The days from `from` to `to`, both included, are those of the zone `tz`; where
     either is given, `period` does not count."""
@@ -44,7 +37,7 @@ class View(Filter):
     period: Literal["24h", "7d", "30d", "90d", "12m"] | None = None
     first: date | None = Field(None, alias="from")
     last: date | None = Field(None, alias="to")
-    tz: Annotated[str, Field(max_length=64), AfterValidator(_zone)] = "UTC"
+    tz: Annotated[str, Field(max_length=64), AfterValidator(check_zone)] = "UTC"
     before: UUID | None = None
     after: UUID | None = None
 

@@ -33,9 +33,9 @@ PAGE = 50
 SHOWN_MOST, LEAD = 600, 80
 _QUICK: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Everything", {}),
-    ("Unhappy", {"label": "negative"}),
+    ("Negative", {"label": "negative"}),
     ("Waiting for a verdict", {"queued": True}),
-    ("Flagged", {"flagged": True}),
+    ("Suspicious", {"flagged": True}),
     ("With a ticket", {"selected": True}),
     ("Failed tickets", {"ticket": "failed"}),
     ("Written in another language", {"language": OTHER}),
@@ -43,7 +43,7 @@ _QUICK: tuple[tuple[str, dict[str, Any]], ...] = (
 _YES_NO = {
     "queued": ("Waiting for a verdict", "Not waiting for a verdict"),
     "selected": ("Selected for a ticket", "Not selected for a ticket"),
-    "flagged": ("Flagged", "Not flagged"),
+    "flagged": ("Suspicious", "Not suspicious"),
     "erased": ("Erased", "Not erased"),
 }
 
@@ -179,7 +179,7 @@ def _came_from(request: Request, who: Who) -> View | None:
 def _quick(view: View, here: str, results: Results, waiting: int) -> list[Link]:
     known = {
         "Everything": f"{results.total:,}",
-        "Unhappy": f"{results.sentiment.negative:,}",
+        "Negative": f"{results.sentiment.negative:,}",
         "Waiting for a verdict": f"{waiting:,}" + ("+" if waiting >= WAITING_MOST else ""),
         "With a ticket": f"{results.selected:,}",
         "Failed tickets": f"{results.tickets['failed']:,}",

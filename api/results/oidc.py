@@ -113,7 +113,9 @@ class Provider:
             if told.get("sub") != subject:
                 raise Refused("The provider's userinfo is of somebody else.")
         email = told.get("email")
-        verified = told.get("email_verified") is True and isinstance(email, str) and email.isprintable()
+        # Small letters of what is not ASCII may be somebody else's address.
+        plain = isinstance(email, str) and email.isascii() and email.isprintable()
+        verified = told.get("email_verified") is True and plain
         return Identity(f"{self.issuer} {subject}", str(email).lower() if verified else None)
 
     async def _verified(self, metadata: _Metadata, id_token: str, access: str | None, nonce: str) -> dict[str, Any]:

@@ -46,9 +46,11 @@ _COUNTS = sa.text("""
 """)
 
 # Where no reason is kept, a verdict was the reason (heed.contracts.reasons_of). OFFSET 0 keeps the look-ups of tickets
-# what they are: a join would be planned as a scan of all tickets.
-_SELECTED = sa.text("""
-    SELECT count(*) AS looked_at, count(desk_id) AS opened, count(solved_at) AS solved,
+# what they are: a join would be planned as a scan of all tickets. Versions before 0.2.0 kept no time of opening, and
+# made-up tickets have no number at a desk.
+_FATE = """
+    SELECT count(*) AS looked_at, count(*) FILTER (WHERE desk_id IS NOT NULL OR opened_at IS NOT NULL) AS opened,
+        count(solved_at) AS solved,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM opened_at - received_at)::float8)
             AS seconds_to_ticket,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM solved_at - received_at)::float8)
@@ -57,16 +59,18 @@ _SELECTED = sa.text("""
         count(*) FILTER (WHERE 'option' = ANY(reasons)) AS option,
         count(*) FILTER (WHERE 'rating' = ANY(reasons)) AS rating,
         count(*) FILTER (WHERE 'contact' = ANY(reasons)) AS contact,
-        count(*) FILTER (WHERE reasons = '{}') AS review
+        count(*) FILTER (WHERE reasons = '{{}}') AS review
     FROM (
-        SELECT id, survey, reasons, received_at FROM feedback
-        WHERE selected AND id >= :first AND id < :last ORDER BY id DESC LIMIT :most
+        SELECT id, survey, selected, reasons, received_at FROM feedback
+        WHERE {kind} AND id >= :first AND id < :last ORDER BY id DESC LIMIT :most
     ) AS newest
     LEFT JOIN LATERAL (
         SELECT desk_id, opened_at, solved_at FROM tickets WHERE feedback_id = newest.id OFFSET 0
     ) AS ticket ON true
-    WHERE survey = :survey
-""")
+    WHERE survey = :survey AND selected
+"""
+_SELECTED = sa.text(_FATE.format(kind="selected"))
+_OF_SURVEY = sa.text(_FATE.format(kind="survey = :survey"))
 
 # A driver is an array: term, start, end, points; without a place it is no word.
 _SPOKEN = sa.text("""
@@ -110,13 +114,8 @@ class Overviews:
         at = datetime.now(UTC)
         period = _period(asked, at)
         with db.begin(self._engine) as connection:
-            one_moment(connection)
+            db.one_moment(connection)
             return load(connection, slug, period, at)
-
-
-def one_moment(connection: sa.Connection) -> None:
-    """All that this transaction reads is of one moment."""
-    connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
 
 
 def load(connection: sa.Connection, slug: str, period: Period, at: datetime) -> Overview:
@@ -126,8 +125,9 @@ def load(connection: sa.Connection, slug: str, period: Period, at: datetime) -> 
     before = {"before_since": period.before.since, "before_until": period.before.until}
     rows = connection.execute(_COUNTS, {**about, **before}).all()
     options = options_of(survey, rows)
-    reasons, tickets = _selected(connection, slug, period.now)
-    _, tickets_before = _selected(connection, slug, period.before)
+    now, earlier = [row for row in rows if row.place], [row for row in rows if not row.place]
+    reasons, tickets = _selected(connection, slug, period.now, sum(row.selected for row in now))
+    _, tickets_before = _selected(connection, slug, period.before, sum(row.selected for row in earlier))
     spoken, spoken_before = (_spoken(connection, slug, each) for each in (period.now, period.before))
     states = [TicketState.OPENED, TicketState.CREATED]
     waiting = connection.execute(_WAITING, {"survey": slug, "most": WAITING_MOST}).scalar_one_or_none()
@@ -139,8 +139,8 @@ def load(connection: sa.Connection, slug: str, period: Period, at: datetime) -> 
         group=period.group,
         first_day=period.first,
         last_day=period.last,
-        now=_figures(period, period.now, options, [row for row in rows if row.place], tickets),
-        before=_figures(period, period.before, options, [row for row in rows if not row.place], tickets_before),
+        now=_figures(period, period.now, options, now, tickets),
+        before=_figures(period, period.before, options, earlier, tickets_before),
         buckets=list(_buckets(period, options, rows)),
         reasons=reasons,
         words=most_telling(spoken, spoken_before),
@@ -191,8 +191,15 @@ def _buckets(period: Period, options: list[str], rows: Iterable[sa.Row[Any]]) ->
         )
 
 
-def _selected(connection: sa.Connection, slug: str, stretch: Stretch) -> tuple[dict[Reason, int], TicketFigures]:
-    row = dict(connection.execute(_SELECTED, {**_ids(slug, stretch), "most": SELECTED_MOST}).mappings().one())
+def _selected(
+    connection: sa.Connection, slug: str, stretch: Stretch, selected: int
+) -> tuple[dict[Reason, int], TicketFigures]:
+    """Of the newest selected answers of all surveys, or, where those of others crowd this one's `selected` out, of the
+    newest answers of this one: whichever finds more."""
+    about = {**_ids(slug, stretch), "most": SELECTED_MOST}
+    row = dict(connection.execute(_SELECTED, about).mappings().one())
+    if row["looked_at"] < min(selected, SELECTED_MOST):
+        row = max(row, dict(connection.execute(_OF_SURVEY, about).mappings().one()), key=lambda each: each["looked_at"])
     reasons = {reason: row.pop(reason) for reason in Reason}
     return reasons, TicketFigures(**row)
 

@@ -72,7 +72,8 @@ class TimeBucket(Sentiment):
 
 class TicketFigures(BaseModel):
     """The tickets of the answers that were received in the period, as they stand now: of the newest 10,000 selected
-    answers of the period, of all surveys, those of this one.
+    answers of the period, of all surveys, those of this one; or, if these are more, of this one's newest 10,000
+    answers those that were selected.
 
     The medians are of seconds since the answer was received; null when there is none.
     """

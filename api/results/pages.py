@@ -65,19 +65,20 @@ def router(settings: Settings, engine: sa.Engine, answers: Answers, templates: T
         return templates.page("results.html", slug=slug, here="/", who=who, **values)
 
     @routes.get("/review")
-    def review(request: Request, survey: Slug = DEFAULT_SURVEY.slug) -> Response:
+    def review(request: Request, survey: Slug | None = None) -> Response:
         who = asking(request)
-        who.check_sees(survey)
+        slug = survey or first_survey(who)
+        who.check_sees(slug)
         asked = "Review"
         options: list[dict[str, Any]] = []
         try:
             with db.begin(engine) as connection:
-                found = summary.find(connection, survey)
+                found = summary.find(connection, slug)
             asked, options = found.question, [each.model_dump() for each in found.options]
         except Later:
             pass  # the page says so, and comes alive when it can
-        data = {"review": survey, "options": options}
-        return templates.page("review.html", data=data, slug=survey, title=asked, who=who)
+        data = {"review": slug, "options": options}
+        return templates.page("review.html", data=data, slug=slug, title=asked, who=who)
 
     return routes
 

@@ -75,7 +75,8 @@ def model_lines(connection: sa.Connection) -> Lines | None:
 
 
 def load(connection: sa.Connection, survey: Survey, ticket: float | None, review: float | None) -> Rehearsal:
-    """The rehearsal of these lines (None: the model's own); a 422 problem when those are not known and needed."""
+    """The rehearsal of these lines (None: the model's own), in a transaction that sees one moment; a 422 problem when
+    those are not known and needed."""
     since = datetime.now(UTC) - WINDOW
     model = model_lines(connection)
     survey = survey.model_copy(update={"threshold": ticket, "review_threshold": review})

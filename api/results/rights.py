@@ -39,14 +39,17 @@ def level_of_scopes(scopes: Collection[KeyScope]) -> Level:
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """The least `level`, and whether it takes sight of every survey: what is shown is not kept by survey."""
+    """The least `level`, and whether it takes sight of every survey: what is shown is not kept by survey. `costly`: it
+    may take Postgres long, so that everybody has only so many of these at once (api.results.turns)."""
 
     level: Level
     every_survey: bool = False
+    costly: bool = False
 
 
 OPEN = Right(Level.NOBODY)
 VIEWER, MANAGER, ADMIN = Right(Level.VIEWER), Right(Level.MANAGER), Right(Level.ADMIN)
+COSTLY = Right(Level.VIEWER, costly=True)
 EXPORT = Level.MANAGER  # of GET /api/v1/feedback as a file
 
 RIGHTS: dict[tuple[str, str], Right] = {
@@ -59,7 +62,7 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("POST", "/logout"): VIEWER,
     ("GET", "/"): VIEWER,
     ("GET", "/s/{slug}"): VIEWER,
-    ("GET", "/feedback/{answer_id}"): VIEWER,
+    ("GET", "/feedback/{answer_id}"): COSTLY,
     ("GET", "/review"): MANAGER,
     ("GET", "/sessions"): VIEWER,
     ("POST", "/sessions/{session_id}/revoke"): VIEWER,
@@ -85,7 +88,7 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("GET", "/api/v1/surveys/{slug}/results"): VIEWER,
     ("GET", "/api/v1/surveys/{slug}/triage"): VIEWER,
     ("GET", "/api/v1/surveys/{slug}/live"): VIEWER,
-    ("GET", "/api/v1/feedback"): VIEWER,
+    ("GET", "/api/v1/feedback"): COSTLY,
     ("GET", "/api/v1/feedback/{answer_id}"): VIEWER,
     ("POST", "/api/v1/feedback/{answer_id}/verdict"): MANAGER,
     ("GET", "/api/v1/books"): Right(Level.MANAGER, every_survey=True),
@@ -113,7 +116,7 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("GET", "/surveys/{slug}/qr.svg"): VIEWER,
     ("GET", "/surveys/{slug}/poster"): VIEWER,
     ("GET", "/surveys/{slug}/versions/{number}"): VIEWER,
-    ("GET", "/surveys/{slug}/rehearsal"): MANAGER,
+    ("GET", "/surveys/{slug}/rehearsal"): Right(Level.MANAGER, costly=True),
     ("POST", "/surveys/{slug}/rehearsal"): MANAGER,
     ("GET", "/theme/{color}.css"): VIEWER,
     ("GET", "/api/v1/surveys"): VIEWER,
@@ -123,14 +126,14 @@ RIGHTS: dict[tuple[str, str], Right] = {
     ("POST", "/api/v1/surveys/{slug}/reopen"): MANAGER,
     ("GET", "/api/v1/surveys/{slug}/versions"): VIEWER,
     ("GET", "/api/v1/surveys/{slug}/versions/{number}"): VIEWER,
-    ("GET", "/api/v1/surveys/{slug}/rehearsal"): MANAGER,
+    ("GET", "/api/v1/surveys/{slug}/rehearsal"): Right(Level.MANAGER, costly=True),
     ("GET", "/api/v1/colors/{color}"): VIEWER,
     # The overview and the digest
-    ("GET", "/api/v1/surveys/{slug}/overview"): VIEWER,
-    ("GET", "/api/v1/surveys/{slug}/digest"): VIEWER,
-    ("GET", "/digest"): VIEWER,
+    ("GET", "/api/v1/surveys/{slug}/overview"): COSTLY,
+    ("GET", "/api/v1/surveys/{slug}/digest"): COSTLY,
+    ("GET", "/digest"): COSTLY,
     # The list of answers
-    ("GET", "/feedback"): VIEWER,
+    ("GET", "/feedback"): COSTLY,
     # What needs a person, and the first steps
     ("GET", "/attention"): MANAGER,
     ("POST", "/attention/tickets/retry"): MANAGER,

@@ -166,6 +166,7 @@ class Surveys:
         """What these lines would have made of the answers."""
         who.check_sees(slug)
         with db.begin(self._engine) as connection:
+            db.one_moment(connection)
             return rehearsal.load(connection, summary.find(connection, slug), wanted.ticket, wanted.review)
 
     def _hold(self, connection: sa.Connection, slug: str) -> Survey:

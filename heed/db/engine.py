@@ -61,6 +61,11 @@ def begin(engine: sa.Engine) -> Iterator[sa.Connection]:
         raise Later(f"Postgres: {first_line(error)}") from error
 
 
+def one_moment(connection: sa.Connection) -> None:
+    """All that this transaction reads is of one moment."""
+    connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+
+
 def check(engine: sa.Engine) -> str | None:
     """Readiness: None when Postgres answers, else a sentence."""
     try:

@@ -14,10 +14,17 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from results_data import answer
 
 from api.results.app import create_app
-from heed.contracts import Label
+from heed.contracts import DEFAULT_SURVEY, Label
+from heed.db import surveys
 from heed.settings import Settings
 
 PHONE = {"width": 360, "height": 740}
+# No link of the site lies over the one beside it.
+APART = """() => {
+    const boxes = [...document.querySelectorAll(".sites a")].map((each) => each.getBoundingClientRect());
+    return boxes.length > 1 && boxes.every((one, place) =>
+        boxes.every((other, later) => later <= place || one.right <= other.left + 1 || one.bottom <= other.top + 1));
+}"""
 
 
 @pytest.fixture
@@ -103,8 +110,13 @@ def test_every_page_without_javascript(browser: Browser, site: str, engine: sa.E
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_for_axe_to_find_and_nothing_too_wide(browser: Browser, site: str, scheme: Any) -> None:
+def test_nothing_for_axe_to_find_and_nothing_too_wide(
+    browser: Browser, site: str, engine: sa.Engine, scheme: Any
+) -> None:
     add(site, "ann", "viewer")
+    with engine.begin() as connection:
+        long = DEFAULT_SURVEY.model_copy(update={"slug": "long", "question": "Zufriedenheit" * 20})
+        surveys.save(connection, "tests", long)
     context = browser.new_context(base_url=site, color_scheme=scheme, viewport=PHONE)  # type: ignore[arg-type]
     with watched(context, site) as page:
         page.goto("/login")
@@ -114,6 +126,8 @@ def test_nothing_for_axe_to_find_and_nothing_too_wide(browser: Browser, site: st
             page.goto(path)
             assert_accessible(page)
             assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+            assert page.evaluate(APART), path
+            assert "changed: ;" not in page.content()
         page.locator("summary", has_text="admin").click()
         assert_accessible(page)
     context.close()

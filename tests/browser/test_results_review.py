@@ -90,7 +90,7 @@ def test_one_key_each(page: Page, engine: sa.Engine) -> None:
 
     shown = card(page, "Card 3.")  # newest first
     expect(shown.get_by_role("heading")).to_have_text("Perhaps unhappy: 48 % likely")
-    expect(shown).to_contain_text("rated 3 of 5")
+    expect(shown).to_contain_text("★ 3 of 5")
     expect(shown).to_contain_text("No ticket yet")
     page.keyboard.press("y")
     expect(page.get_by_role("status")).to_have_text("Yes: the ticket is on its way.")

@@ -130,9 +130,11 @@ def test_a_refused_ticket_is_tried_again_exactly_once(
     assert http.post("/api/v1/feedback/nonsense/ticket/retry").status_code == 422
 
 
-def test_all_refused_tickets_of_a_survey(http: httpx.Client, engine: sa.Engine) -> None:
+def test_all_refused_tickets_of_a_survey(site: str, http: httpx.Client, engine: sa.Engine) -> None:
     with engine.begin() as connection:
         surveys.save(connection, "tests", SECOND)
+        both = ["default", "second"]
+        people.add(connection, "tests", "boss", Role.MANAGER, both, passwords.hash_of("their-password"))
     mine = [unhappy(engine, f"Number {number}") for number in range(3)]
     theirs = unhappy(engine, "Elsewhere")
     for each in (*mine, theirs):
@@ -149,6 +151,10 @@ def test_all_refused_tickets_of_a_survey(http: httpx.Client, engine: sa.Engine) 
     assert said(engine) == [("HEED_API_KEY", "default", {"tickets": 3})]
     left = http.get("/api/v1/attention").json()
     assert (left["failed"]["count"], left["elsewhere"][0]["failed"], left["nothing"]) == (0, 1, False)
+    with httpx.Client(base_url=site, timeout=30) as boss:
+        boss.post("/login", data={"name": "boss", "password": "their-password"})
+        assert "Nothing of this survey needs you." in boss.get("/attention").text
+        assert "Nothing of this survey needs you." not in boss.get("/attention?survey=second").text
 
 
 def test_what_a_manager_alone_selected_can_be_tried_again(http: httpx.Client, engine: sa.Engine) -> None:

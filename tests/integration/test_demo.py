@@ -33,6 +33,7 @@ from worker.demo import fill as filling
 from worker.demo.fill import Demo
 from worker.demo.story import ANGRY, MOODS, SPELLS, Year, texts
 from worker.handler import Handler
+from worker.learning.verdicts import rated
 from worker.sentiment.vader import VaderScorer
 
 ROOT = Path(__file__).parents[2]
@@ -277,6 +278,17 @@ def test_no_desk_hears_of_a_verdict_either(engine: sa.Engine, settings: Settings
     assert count(engine, t.outbox) == 1
 
 
+def test_no_model_learns_from_it(engine: sa.Engine, demo: Demo) -> None:
+    make(demo, 600)
+    assert count(engine, t.verdicts) > 20
+    assert rated(engine).rows == []
+    real = [answer(engine, "It broke.", label=Label.NEGATIVE, p_negative=0.5) for _ in range(10)]
+    with engine.begin() as connection:
+        for each in real:
+            verdicts.say(connection, each, True, Judge.MANAGER)
+    assert {row.text for row in rated(engine).rows} == {"It broke."}
+
+
 def test_killed_in_the_middle_and_run_again(engine: sa.Engine, settings: Settings) -> None:
     line, environment = command(settings, "--answers", "6000")
     process = subprocess.Popen(line, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -322,6 +334,10 @@ def test_its_pages_say_so(engine: sa.Engine, settings: Settings, demo: Demo, ser
         assert http.get(f"/api/v1/feedback/{one}").json()["source"] == "demo"
         assert http.get("/api/v1/attention?survey=demo").json()["review"]["count"] > 90  # to try it with
         assert http.get("/api/v1/attention").json()["elsewhere"] == []  # and no work for anybody elsewhere
+        year = f"from={NOW - timedelta(days=365):%Y-%m-%d}&to={NOW:%Y-%m-%d}"
+        found = http.get(f"/api/v1/surveys/demo/overview?{year}").json()["now"]
+        # They have their tickets, though no desk has a number for one.
+        assert found["tickets"]["opened"] == found["selected"] > 0
     demo.remove()
     with engine.begin() as connection:
         surveys.save(connection, "tests", DEFAULT_SURVEY.model_copy(update={"slug": "demo"}))

@@ -144,7 +144,6 @@ def test_small_numbers_and_plurals() -> None:
         "One vote: 0 for “Good” and 1 for “Bad”.",
         "One customer gave a rating, 2.0 of 5.",
         "One answer asked for a ticket.",
-        "Of the newest 0 of these, none has a ticket yet.",
     ]
     two = figures(answers=2, selected=2, tickets=TicketFigures(looked_at=2, opened=2, solved=1), negative_share=None)
     assert said(two, one, over=False) == [
@@ -165,6 +164,15 @@ def test_small_numbers_and_plurals() -> None:
     assert said(figures(**many), figures(**many))[1] == "25 % of those who wrote were unhappy (25 % before)."
     reasons = {Reason.TEXT: 1, Reason.REVIEW: 0}
     assert said(one, figures(), reasons=reasons)[4] == "One answer asked for a ticket."
+
+
+def test_votes_are_all_told() -> None:
+    """Those for an option that the survey has no more, and those for options that are called the same, too."""
+    now = figures(answers=6, votes={"good": 1, "bad": 2, "poor": 3, "none": 0})
+    assert "6 votes: 1 for “Good”, 2 for “Bad” and 3 for “poor”." in said(now, figures())
+    alike = tuple(each.model_copy(update={"label": "So"}) for each in DEFAULT_SURVEY.options)
+    now = figures(answers=3, votes={"good": 1, "bad": 2, "none": 0})
+    assert "3 votes: 1 for “So” and 2 for “So”." in said(now, figures(), options=alike)
 
 
 def test_durations_and_shares() -> None:

@@ -15,12 +15,14 @@ from uuid import UUID
 import httpx
 import pytest
 import redis
-from conftest import API_KEY, Served
+from conftest import API_KEY, Served, wait_for
 
 from api.feedback.app import create_app
 from api.feedback.surveys import Surveys
+from heed.contracts import DEFAULT_SURVEY
 from heed.contracts.entry import parse_entry
 from heed.settings import Settings
+from heed.stream import surveys
 from heed.stream.admission import connect
 from heed.stream.queue import Queue
 
@@ -84,6 +86,22 @@ def test_the_same_request_again_gets_the_first_answer(http: httpx.Client, queue:
     other_words = post(http, {"vote": "good"}, Idempotency_Key="k-1", X_Heed_Client=first.json()["client"])
     other_key = post(http, body, Idempotency_Key="k-2", X_Heed_Client=first.json()["client"])
     assert other_words.status_code == other_key.status_code == 409
+
+
+def test_the_same_request_again_after_the_survey_changed(
+    http: httpx.Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.feedback.surveys.FRESH_SECONDS", 0.0)
+    body = {"vote": "bad", "rating": 2, "comment": "The answer to this was lost."}
+    first = post(http, body, idempotency_key="k")
+    options = (DEFAULT_SURVEY.options[0], DEFAULT_SURVEY.options[1].model_copy(update={"key": "poor"}))
+    for change in ({"rating": False}, {"options": options}):
+        with redis.Redis.from_url(redis_url) as client:
+            surveys.publish(client, [DEFAULT_SURVEY.model_copy(update={"version": 2, **change})])
+        wait_for(lambda: post(http, body).status_code == 422, what="the changed survey")
+        again = post(http, body, idempotency_key="k")
+        assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+        assert post(http, body, idempotency_key="another").status_code == 422
 
 
 def test_at_once_and_many_times(http: httpx.Client, queue: Queue) -> None:

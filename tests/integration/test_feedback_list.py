@@ -62,7 +62,7 @@ def test_the_address_is_the_view(http: httpx.Client, engine: sa.Engine) -> None:
     assert ways["Clear filters"] == "/feedback?survey=default"
     exported = http.get(ways["CSV of all that fits"]).text
     assert exported.count("Late") == 1
-    assert ways["Unhappy 1"] == "/feedback?survey=default&label=negative"
+    assert ways["Negative 1"] == "/feedback?survey=default&label=negative"
     for name, href in ways.items():
         if href.startswith(("/feedback?", "/api/v1/feedback?")):
             assert http.get(href).status_code == 200, name
@@ -78,9 +78,9 @@ def test_quick_views(http: httpx.Client, engine: sa.Engine) -> None:
     everything = ids(page)
     assert {name: [everything.index(each) for each in found] for name, found in shown.items()} == {
         "Everything 3": [0, 1, 2],
-        "Unhappy 1": [2],
+        "Negative 1": [2],
         "Waiting for a verdict 2": [0, 1],  # one cannot be read, one is suspicious
-        "Flagged": [1],
+        "Suspicious": [1],
         "With a ticket 1": [2],
         "Failed tickets 0": [],
         "Written in another language": [0],

@@ -168,6 +168,14 @@ STRANGERS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+def test_an_address_that_only_looks_like_hers_in_small_letters_is_not_hers(site: Site, http: httpx.Client) -> None:
+    site.add("kim@example.com")
+    kelvin = "\N{KELVIN SIGN}im@example.com"  # another mailbox, whose small letters are kim@example.com
+    assert kelvin.lower() == "kim@example.com"
+    site.provider.claims = {**ANN, "email": kelvin}
+    refused(site, http, site.log_in(http), 403, "has not verified your e-mail address")
+
+
 def test_a_directory_does_not_get_in_by_itself(site: Site, engine: sa.Engine) -> None:
     site.add()
     for told, said in STRANGERS:

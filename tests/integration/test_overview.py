@@ -22,8 +22,8 @@ from api.results.overview_models import Asked, Overview
 from api.results.recent import RecentBy
 from api.results.telling import Spoken, most_telling, word_of
 from heed import passwords
-from heed.contracts import Contact, Driver, Label, Role, Survey, TicketState
-from heed.db import outbox, people, surveys
+from heed.contracts import DEFAULT_SURVEY, Contact, Driver, Label, Role, Survey, TicketState
+from heed.db import ledger, outbox, people, surveys
 from heed.db.tables import feedback, ticket_counts, tickets
 from heed.settings import Settings
 from heed.web.problems import Problem
@@ -239,6 +239,30 @@ def test_tickets_reasons_and_what_waits(http: httpx.Client, engine: sa.Engine) -
     assert oldest == str(ids[4]) != str(waits)
     assert found["oldest_waiting_seconds"] == pytest.approx((now - made[4]).total_seconds(), abs=30)
     assert found["oldest_queued_seconds"] == 0  # an admin's key may see the books
+
+
+def test_made_up_tickets_count_as_they_would_have_been(http: httpx.Client, engine: sa.Engine) -> None:
+    opened = datetime.now(UTC)
+    made = answer(engine, "Bad.", vote="bad", at=opened - timedelta(minutes=1))
+    with engine.begin() as connection:
+        ledger.pretend(connection, [ledger.Pretended(made, "default", opened, opened + timedelta(minutes=1))])
+    found = ask(http, period="7d")["now"]["tickets"]
+    assert (found["looked_at"], found["opened"], found["solved"]) == (1, 1, 1)
+
+
+def test_what_many_complain_about_elsewhere_hides_no_ticket(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many of the newest are looked at; those of another, busier survey do not stand in for a survey's own."""
+    now = datetime.now(UTC)
+    own = answer(engine, "Bad.", vote="bad", at=now - timedelta(minutes=9))
+    others = [answer(engine, "Bad.", vote="bad", at=now - timedelta(minutes=number)) for number in range(3)]
+    open_ticket(engine, own, now, None, 1)
+    with engine.begin() as connection:
+        surveys.save(connection, "tests", DEFAULT_SURVEY.model_copy(update={"slug": "busy"}), new=True)
+        connection.execute(sa.update(feedback).where(feedback.c.id.in_(others)).values(survey="busy"))
+    monkeypatch.setattr(overview, "SELECTED_MOST", 2)
+    with engine.begin() as connection:
+        found = overview.load(connection, "default", period.of_preset("24h", None, "UTC", now), now)
+    assert (found.now.tickets.looked_at, found.now.tickets.opened, found.reasons["option"]) == (1, 1, 1)
 
 
 def test_costs_have_a_bound(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,6 +127,22 @@ def test_the_newest_alone_when_there_are_too_many(
     assert (found["answers"], found["cut"], found["was"]["ticket"]) == (2, True, 1)
 
 
+def test_all_of_it_is_of_one_moment(http: httpx.Client, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is taken away meanwhile (made-up answers are) is told as it was when the rehearsal began."""
+    gone = answer(engine, "It broke.", label=Label.NEGATIVE, p_negative=0.5)
+    listed = rehearsal._listed
+
+    def meanwhile(connection: sa.Connection, ids: list[UUID]) -> Any:
+        with engine.begin() as other:
+            other.execute(sa.delete(t.feedback).where(t.feedback.c.id == gone))
+        return listed(connection, ids)
+
+    monkeypatch.setattr(rehearsal, "_listed", meanwhile)
+    found = http.get(PATH, params={"ticket": "0.4", "review": "0.2"})
+    assert found.status_code == 200, found.text
+    assert [each["id"] for each in found.json()["newly_selected"]] == [str(gone)]
+
+
 def test_the_models_own_lines(http: httpx.Client, engine: sa.Engine) -> None:
     """Known by the answers to surveys that draw none; needed only where there is something to rehearse."""
     assert http.get(PATH).json()["lines"] is None

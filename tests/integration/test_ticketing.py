@@ -25,8 +25,8 @@ from conftest import free_port, wait_for
 from sandbox_process import TOKEN, Sandbox, running_sandbox
 from starlette.responses import HTMLResponse
 
-from heed.contracts import Judge, Label, NegativeFeedback, Priority, Reason, new_id, received_at
-from heed.db import erasures, ledger, outbox, tables, verdicts
+from heed.contracts import DEFAULT_SURVEY, Judge, Label, NegativeFeedback, Priority, Reason, new_id, received_at
+from heed.db import erasures, ledger, outbox, surveys, tables, verdicts
 from heed.db import quarantine as quarantine_db
 from heed.db.receipts import wish_erased
 from heed.errors import Later, Paused
@@ -222,6 +222,22 @@ def test_vote_without_words_becomes_a_ticket(house: House, handler: Handler, san
     event = house.selected(comment=comment)
     assert works(handler, event) == Outcome.OPENED
     assert "chose “Bad”" in exactly_one(sandbox, event.id)["description"]
+
+
+def test_a_ticket_says_what_the_customer_was_asked(house: House, handler: Handler, sandbox: Sandbox) -> None:
+    asked, unknown = house.selected(comment="", asked=1), house.selected(comment="")
+    terrible = DEFAULT_SURVEY.options[1].model_copy(update={"label": "Terrible"})
+    now = {"question": "How was your delivery?", "options": (DEFAULT_SURVEY.options[0], terrible)}
+    with house.engine.begin() as connection:
+        surveys.save(connection, "tests", DEFAULT_SURVEY.model_copy(update=now))
+    for event, question, label in (
+        (asked, DEFAULT_SURVEY.question, "Bad"),
+        (unknown, "How was your delivery?", "Terrible"),
+    ):
+        assert works(handler, event) == Outcome.OPENED
+        first, note = sandbox.comments(exactly_one(sandbox, event.id)["id"])
+        assert f"chose “{label}”" in first["body"]
+        assert f"Survey: {question} (default)" in note["body"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from heed.web.static import FRONTEND
 SCRIPT = (FRONTEND / "results" / "static" / "words.js").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["LABELS", "REASONS", "FLAGS", "TICKETS"])
+@pytest.mark.parametrize("name", ["LABELS", "SIGNS", "REASONS", "FLAGS", "TICKETS"])
 def test_words_are_the_same_on_both_kinds_of_pages(name: str) -> None:
     found = re.search(rf"export const {name} = {{(.*?)}};", SCRIPT, re.DOTALL)
     assert found is not None

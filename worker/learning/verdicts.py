@@ -6,9 +6,9 @@ by others.
 
 Left out are answers with an unhappy option or rating or the wish to be contacted: a yes may mean those, and taking just
 their noes would make the words of unhappy customers look harmless. So are texts that the scorer could not read (their
-words would be another language's), what came in a suspicious way, and what its customer has erased. Managers and agents
-correct what they come across, which is no fair sample: it teaches what words mean, and neither the calibration nor the
-lines (see `worker.learning.suggest` for those).
+words would be another language's), what came in a suspicious way, what its customer has erased, and the made-up answers
+of `heed demo`. Managers and agents correct what they come across, which is no fair sample: it teaches what words mean,
+and neither the calibration nor the lines (see `worker.learning.suggest` for those).
 """
 
 import json
@@ -18,7 +18,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from heed.contracts import Reason
+from heed.contracts import MADE_UP, Reason
 from heed.db import engine as db
 from heed.db.tables import feedback, verdicts
 from heed.errors import HeedError
@@ -98,7 +98,7 @@ def _judged(after: UUID) -> sa.Select[Any]:
         .subquery()
     )
     said = newest()
-    of_it = sa.and_(feedback.c.id == judged.c.feedback_id, WORDS_ALONE)
+    of_it = sa.and_(feedback.c.id == judged.c.feedback_id, feedback.c.source != MADE_UP, WORDS_ALONE)
     return (
         sa.select(judged.c.feedback_id, feedback.c.client, feedback.c.comment, said.c.needs_person)
         .select_from(judged.outerjoin(feedback, of_it).outerjoin(said, sa.true()))

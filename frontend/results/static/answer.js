@@ -4,7 +4,7 @@ import { byId, el, percent, say, time } from "./dom.js";
 import { keys } from "./keys.js";
 import { inShort, marked, sentences, sums } from "./reading.js";
 import { giveVerdict } from "./verdict.js";
-import { DECISIONS, JUDGES, LABELS, REASONS, language, linesOf, suspicion, ticketText, whyHere } from "./words.js";
+import { DECISIONS, JUDGES, LABELS, REASONS, SIGNS, language, linesOf, suspicion, ticketText, whyHere } from "./words.js";
 
 /** An option of the vote, by its key. */
 export function option(options, key) {
@@ -34,6 +34,13 @@ export const wordsRead = (item) => (item.comment ? marked(item.comment, item.rea
 const suspicious = ({ flags }) =>
   flags.length ? el("span", { class: "tag", title: suspicion(flags) }, "Suspicious") : null;
 
+/** What the words say, with its sign. */
+const sign = (label) =>
+  el("span", { class: `sign sign--${label}` }, el("span", { class: "sign__mark", "aria-hidden": "true" }, SIGNS[label]), LABELS[label]);
+
+/** A rating, in few words. */
+export const stars = (rating) => el("span", {}, el("span", { "aria-hidden": "true" }, "★ "), `${rating} of 5`);
+
 /** The list's entry for an answer. */
 export function entry(item, options) {
   return el(
@@ -42,11 +49,11 @@ export function entry(item, options) {
     el(
       "p",
       { class: "row small soft" },
-      el("time", { datetime: item.received_at }, time(item.received_at)),
+      item.comment && sign(item.label),
       item.vote && el("span", {}, option(options, item.vote)),
-      item.rating && el("span", {}, `${item.rating} of 5`),
-      item.comment && el("span", { class: item.label === "negative" ? "tag tag--alarm" : "tag" }, LABELS[item.label]),
+      item.rating && stars(item.rating),
       suspicious(item),
+      el("time", { class: "answers__time number", datetime: item.received_at }, time(item.received_at)),
     ),
     item.comment ? el("p", { class: "words" }, item.comment) : noWords(item),
     el("p", { class: "row small" }, el("a", { href: `/feedback/${item.id}` }, "Details"), ticket(item)),

@@ -90,7 +90,12 @@ export function tiles({ now, before, options, open_tickets: open, oldest_waiting
 /** Why answers were selected. */
 export function reasons({ reasons: found, now }) {
   const { looked_at: lookedAt } = now.tickets;
-  if (!lookedAt) return [el("p", { class: "soft" }, "No answer of this period asks for a ticket.")];
+  if (!lookedAt) {
+    const why = now.selected
+      ? "There are too many answers to look at. Choose a shorter period."
+      : "No answer of this period asks for a ticket.";
+    return [el("p", { class: "soft" }, why)];
+  }
   const shown = Object.entries(found).filter(([, number]) => number);
   shown.sort(([, one], [, other]) => other - one);
   const named = (reason) => REASONS[reason][0].toUpperCase() + REASONS[reason].slice(1);

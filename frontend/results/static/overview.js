@@ -185,7 +185,10 @@ class Overview {
       else this.#wanted = "";
     } else if (answer?.status === 422) this.#refuse(answer.body);
     else {
-      if (this.#waits) say(byId("span"), "The figures cannot be read at the moment; they come by themselves.");
+      if (this.#waits) {
+        const old = byId("key").children.length ? " Below are still those from before." : "";
+        say(byId("span"), `The figures cannot be read at the moment; they come by themselves.${old}`);
+      }
       this.#timer = setTimeout(() => {
         this.#timer = null;
         this.#read();

@@ -2,7 +2,7 @@
 //
 // Guarantees: a card stays until the server has its verdict; a key that is held, or struck twice, judges one card.
 
-import { option, ticket, wordsRead } from "./answer.js";
+import { option, stars, ticket, wordsRead } from "./answer.js";
 import { byId, el, say, time } from "./dom.js";
 import { follow } from "./feed.js";
 import { isOurs, letterOf } from "./keys.js";
@@ -91,7 +91,7 @@ function card(item, options, actions) {
       { class: "row small soft" },
       el("time", { datetime: item.received_at }, time(item.received_at)),
       item.vote && el("span", {}, option(options, item.vote)),
-      item.rating && el("span", {}, `rated ${item.rating} of 5`),
+      item.rating && stars(item.rating),
       item.contact?.reply ? el("span", { class: "tag" }, "asks for a reply") : null,
       item.selected ? el("span", {}, "Has a ticket already: ", ticket(item)) : el("span", {}, "No ticket yet"),
       el("a", { href: `/feedback/${item.id}` }, "Details"),
@@ -150,7 +150,7 @@ export function reviewPage({ review: survey, options }) {
       news = true; // should it be looking already, it looks once more
       look();
     });
-    const results = el("a", { class: "button button--quiet", href: `/s/${survey}` }, "To the results");
+    const results = el("a", { class: "button button--quiet", href: `/s/${survey}` }, "To the overview");
     stage.replaceChildren(
       el(
         "section",

@@ -11,6 +11,8 @@ export const LABELS = {
   unknown: "No or unclear words",
 };
 
+export const SIGNS = { negative: "−", neutral: "=", positive: "+", unknown: "?" };
+
 export const REASONS = {
   text: "the words read negative",
   option: "the chosen option counts as unhappy",
