@@ -54,7 +54,14 @@ CLOSED_PAGES = [
 ]
 
 
-SAMPLES = {"slug": "default", "answer_id": new_id(), "name": "ann", "number": 1, "session_id": "0" * 64, "color": "0b6b53"}
+SAMPLES = {
+    "slug": "default",
+    "answer_id": new_id(),
+    "name": "ann",
+    "number": 1,
+    "session_id": "0" * 64,
+    "color": "0b6b53",
+}
 NO_LOGIN = [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer"}, {"Cookie": "heed_session=x"}]
 
 
