@@ -84,9 +84,12 @@ jenkins/node_modules/.ready: jenkins/package.json jenkins/package-lock.json
 	@cd jenkins && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
+# It walks through every folder below the one that it is called in, so the file is read where it lies alone.
 lint-groovy: jenkins/node_modules/.ready  ## the Jenkinsfile, by npm-groovy-lint (needs Node.js and Java)
 	$(call needs,java,install a Java runtime, 17 or newer)
-	@jenkins/node_modules/.bin/npm-groovy-lint --noserver --failon info --config jenkins/.groovylintrc.json Jenkinsfile
+	@set -e; alone=$$(mktemp -d); trap 'rm -rf "$$alone"' EXIT; cp Jenkinsfile "$$alone"; cd "$$alone"; \
+	  $(CURDIR)/jenkins/node_modules/.bin/npm-groovy-lint --noserver --failon info \
+	  --config $(CURDIR)/jenkins/.groovylintrc.json Jenkinsfile
 
 scan:  ## look for known weaknesses in the images, with Trivy; a serious one that has a remedy is a failure
 	$(call needs,trivy,https://trivy.dev)

@@ -1,5 +1,21 @@
 # The cluster: EKS, one group of nodes a zone, and EKS's own add-ons.
 
+locals {
+  # What all nodes have.
+  node = {
+    ami_type           = "AL2023_x86_64_STANDARD"
+    update_config      = { max_unavailable = 1 }
+    node_repair_config = { enabled = true }
+
+    block_device_mappings = {
+      root = {
+        device_name = "/dev/xvda"
+        ebs         = { volume_size = 50, volume_type = "gp3", encrypted = true, delete_on_termination = true }
+      }
+    }
+  }
+}
+
 module "eks" {
   # checkov:skip=CKV_TF_1: from the registry, by its exact version, which never changes there.
   source  = "terraform-aws-modules/eks/aws"
@@ -16,10 +32,23 @@ module "eks" {
   endpoint_public_access       = true
   endpoint_public_access_cidrs = var.api_allowed_cidrs
 
-  authentication_mode                      = "API"
-  enable_cluster_creator_admin_permissions = true
+  authentication_mode = "API"
+  # By name: the module would take whoever calls, and each plan of somebody else would hand the cluster and its key over.
+  enable_cluster_creator_admin_permissions = false
+  kms_key_administrators                   = var.admins
   # Who delivers rules the namespace by the role for it; as themselves they look, which `terraform plan` needs.
   access_entries = merge(
+    {
+      for index, arn in var.admins : "admin-${index}" => {
+        principal_arn = arn
+        policy_associations = {
+          all = {
+            policy_arn   = "arn:${local.partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+            access_scope = { type = "cluster", namespaces = [] }
+          }
+        }
+      }
+    },
     {
       for role in aws_iam_role.deployer : "deployer" => {
         principal_arn = role.arn
@@ -69,25 +98,30 @@ module "eks" {
   }
 
   # A group a zone: a volume cannot leave its zone, and one group over all of them may leave a zone empty.
-  eks_managed_node_groups = {
-    for index, zone in var.zones : "zone-${zone}" => {
-      subnet_ids     = [module.vpc.private_subnets[index]]
-      ami_type       = "AL2023_x86_64_STANDARD"
-      instance_types = var.node_types
+  eks_managed_node_groups = merge(
+    {
+      for index, zone in var.zones : "zone-${zone}" => merge(local.node, {
+        subnet_ids     = [module.vpc.private_subnets[index]]
+        instance_types = var.node_types
 
-      min_size     = var.nodes_per_zone.min
-      max_size     = var.nodes_per_zone.max
-      desired_size = var.nodes_per_zone.min
+        min_size     = var.nodes_per_zone.min
+        max_size     = var.nodes_per_zone.max
+        desired_size = var.nodes_per_zone.min
+      })
+    },
+    # Jenkins' agents have a privileged container each: nothing else shares a node with them (jenkins/casc.yaml).
+    {
+      for name in ["agents"] : name => merge(local.node, {
+        subnet_ids     = module.vpc.private_subnets
+        instance_types = ["m7i.xlarge", "m6i.xlarge"] # one build's pod asks for 3 cores and 6 GiB
 
-      update_config      = { max_unavailable = 1 }
-      node_repair_config = { enabled = true }
+        min_size     = var.agent_nodes
+        max_size     = var.agent_nodes
+        desired_size = var.agent_nodes
 
-      block_device_mappings = {
-        root = {
-          device_name = "/dev/xvda"
-          ebs         = { volume_size = 50, volume_type = "gp3", encrypted = true, delete_on_termination = true }
-        }
-      }
-    }
-  }
+        labels = { "heed/only" = name }
+        taints = { only = { key = "heed/only", value = name, effect = "NO_SCHEDULE" } }
+      }) if var.agent_nodes > 0
+    },
+  )
 }

@@ -23,7 +23,7 @@ output "settings" {
 }
 
 output "secrets" {
-  description = "The secrets to fill (./fill-secrets)"
+  description = "The secrets to fill (make secrets-eks)"
   value       = sort([for secret in aws_secretsmanager_secret.heed : secret.name])
 }
 

@@ -1,5 +1,5 @@
 # Places for the secrets; what they say never passes through Terraform, and so never lies in its state.
-# `./fill-secrets` makes the values once (README.md); external-secrets brings them to the namespace.
+# `make secrets-eks` makes the values once (README.md); external-secrets brings them to the namespace.
 
 locals {
   secrets = {

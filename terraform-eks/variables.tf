@@ -164,6 +164,17 @@ variable "nodes_per_zone" {
   }
 }
 
+variable "agent_nodes" {
+  description = "Nodes for Jenkins' agents and nothing else, one for each build at a time; none where Jenkins builds elsewhere"
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.agent_nodes >= 0 && var.agent_nodes <= 4 && floor(var.agent_nodes) == var.agent_nodes
+    error_message = "From 0 to 4: Jenkins starts no more agents at once."
+  }
+}
+
 variable "event_bus" {
   description = "Name of the EventBridge bus; HEED_EVENT_BUS must say the same"
   type        = string
@@ -205,6 +216,21 @@ variable "archive_days" {
   validation {
     condition     = var.archive_days >= 1 && var.archive_days <= 365
     error_message = "Between 1 and 365 days: 0 would keep them for ever."
+  }
+}
+
+variable "admins" {
+  description = "ARNs of the roles or users that rule the cluster; whoever applies this has to be one of them"
+  type        = list(string)
+
+  validation {
+    condition     = length(var.admins) > 0 && alltrue([for arn in var.admins : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/", arn))])
+    error_message = "At least one, each the ARN of a role or a user; not of a session, which begins with arn:aws:sts."
+  }
+
+  validation {
+    condition     = length(setintersection(var.admins, var.deployers)) == 0
+    error_message = "Who rules the cluster may deliver anyway: name each in `admins` or in `deployers`."
   }
 }
 

@@ -49,6 +49,12 @@ provider "aws" {
   allowed_account_ids = [var.account_id]
 }
 
+data "aws_partition" "current" {}
+
+locals {
+  bucket = "arn:${data.aws_partition.current.partition}:s3:::heed-terraform-${var.account_id}"
+}
+
 resource "aws_s3_bucket" "state" {
   # checkov:skip=CKV_AWS_18: who reads and writes the state is in CloudTrail.
   # checkov:skip=CKV_AWS_144: without this region there is nothing to describe either.
@@ -77,6 +83,24 @@ resource "aws_s3_bucket_public_access_block" "state" {
   block_public_policy     = true
   ignore_public_acls      = true
   restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_policy" "state" {
+  bucket = aws_s3_bucket.state.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "OnlyEncrypted"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [local.bucket, "${local.bucket}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+
+  depends_on = [aws_s3_bucket_public_access_block.state]
 }
 
 output "backend" {

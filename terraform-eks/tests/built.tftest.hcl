@@ -72,11 +72,16 @@ variables {
   zone_id           = "Z0123456789ABCDEFGHIJ"
   alert_email       = "on-call@example.com"
   api_allowed_cidrs = ["203.0.113.7/32"]
+  admins            = ["arn:aws:iam::123456789012:role/builder"]
   deployers         = ["arn:aws:iam::123456789012:role/jenkins"]
 }
 
 run "everything" {
   command = plan
+
+  variables {
+    agent_nodes = 1
+  }
 
   assert {
     condition     = aws_cloudwatch_event_rule.tickets.event_pattern == file("../heed/contracts/rule-pattern.json")

@@ -10,6 +10,7 @@ variables {
   zone_id           = "Z0123456789ABCDEFGHIJ"
   alert_email       = "on-call@example.com"
   api_allowed_cidrs = ["203.0.113.7/32"]
+  admins            = ["arn:aws:iam::123456789012:role/builder"]
 }
 
 run "all_at_once" {
@@ -34,12 +35,13 @@ run "all_at_once" {
     events_visibility  = 30
     archive_days       = 0
     deployers          = ["jenkins"]
+    agent_nodes        = 5
   }
 
   expect_failures = [
     var.account_id, var.region, var.environment, var.feedback_host, var.zone_id, var.api_allowed_cidrs, var.alert_email,
     var.monthly_budget, var.vpc_cidr, var.zones, var.kubernetes_version, var.node_types, var.nodes_per_zone,
-    var.event_bus, var.event_queue, var.events_visibility, var.archive_days, var.deployers,
+    var.event_bus, var.event_queue, var.events_visibility, var.archive_days, var.deployers, var.agent_nodes,
   ]
 }
 
@@ -81,4 +83,24 @@ run "another_environments_data" {
   }
 
   expect_failures = [var.delete_data]
+}
+
+run "a_session_rules_nothing" {
+  command = plan
+
+  variables {
+    admins = ["arn:aws:sts::123456789012:assumed-role/builder/session"]
+  }
+
+  expect_failures = [var.admins]
+}
+
+run "one_is_named_twice" {
+  command = plan
+
+  variables {
+    deployers = ["arn:aws:iam::123456789012:role/builder"]
+  }
+
+  expect_failures = [var.admins]
 }

@@ -123,6 +123,39 @@ def test_the_controller_is_all_in_files_and_has_no_secret_in_them() -> None:
     assert all(each["metadata"].get("namespace", "jenkins") == "jenkins" for each in objects)
 
 
+def test_agents_have_what_a_build_needs() -> None:
+    image = (JENKINS / "agent/Dockerfile").read_text()
+    # Postgres' initdb, with which tests begin, starts for nobody without a name.
+    [user] = re.findall(r"^USER (\d+):", image, re.MULTILINE)
+    assert f"useradd --uid {user} " in image
+    # kubectl is of the cluster's version or one minor version beside it.
+    variables = (ROOT / "terraform-eks/variables.tf").read_text()
+    [cluster] = re.findall(r'"kubernetes_version" \{.*?default += "1\.(\d+)"', variables, re.DOTALL)
+    [kubectl] = re.findall(r"kubectl:v1\.(\d+)\.", image)
+    assert abs(int(cluster) - int(kubectl)) <= 1
+    # What tests may not miss where CI is set, as the pipeline does, is made before they run.
+    assert "CI = 'true'" in JENKINSFILE
+    prepared = re.findall(r"sh 'make (\S+) (\S+) (\S+)'", JENKINSFILE)
+    assert prepared == [(".venv/.ready", "jenkins/node_modules/.ready", "build/checkov/.ready")]
+
+
+def test_agents_run_on_nodes_where_nothing_else_does() -> None:
+    """Each has a privileged container; whoever leaves it has the node, and with it the Secrets of each pod there."""
+    [cloud] = yaml.safe_load((JENKINS / "casc.yaml").read_text())["jenkins"]["clouds"]
+    [template] = cloud["kubernetes"]["templates"]
+    spec = yaml.safe_load(template["yaml"])["spec"]
+    assert spec["nodeSelector"] == {"heed/only": "agents"}
+    assert spec["tolerations"] == [{"key": "heed/only", "operator": "Equal", "value": "agents", "effect": "NoSchedule"}]
+    cluster = (ROOT / "terraform-eks/cluster.tf").read_text()
+    [group] = re.findall(r'for name in \["agents"\].*?\}\) if var.agent_nodes > 0', cluster, re.DOTALL)
+    assert 'labels = { "heed/only" = name }' in group
+    assert 'taints = { only = { key = "heed/only", value = name, effect = "NO_SCHEDULE" } }' in group
+    # They fit: an xlarge has four cores, of which the system takes little.
+    cores = sum(int(each["resources"]["requests"]["cpu"]) for each in spec["containers"])
+    assert re.findall(r'"\w+\.(\w+)"', group) == ["xlarge", "xlarge"]
+    assert cores <= 3
+
+
 def test_what_node_brings_is_of_one_version() -> None:
     package = json.loads((JENKINS / "package.json").read_text())
     lock = json.loads((JENKINS / "package-lock.json").read_text())["packages"]

@@ -587,6 +587,14 @@ def test_what_terraform_built_is_taken_over_everywhere(checkout: Path) -> None:
     images = set(re.findall(r"image: (\S+/heed-\S+)", rendered))
     registry = OUTPUTS["registry"]["value"]
     assert images == {f"{registry}/heed-{name}:0123456789ab" for name in ("api", "worker", "ticketing", "backup")}
+    # A provider to log in by, as k8s/README.md says it, but nobody said which.
+    overlay = checkout / "k8s/overlays/eks/kustomization.yaml"
+    overlay.write_text(overlay.read_text() + "\ncomponents: [../../components/login-provider]\n")
+    refused = run(checkout, "k8s/deploy", "migrate", OVERLAY="eks", TAG="0123456789ab")
+    assert "names hosts that there are not" in refused.stderr
+    assert "https://login.heed.example" in refused.stderr
+    rendered = run(checkout, "kubectl", "kustomize", "build/deploy-eks").stdout
+    assert "key: heed/staging/oidc" in rendered
 
 
 def test_deploying_says_what_it_cannot_do(checkout: Path) -> None:

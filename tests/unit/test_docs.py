@@ -28,7 +28,9 @@ def test_every_setting_is_used() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.name
+    "path",
+    sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")) + sorted(ROOT.glob("[!.]*/README.md")),
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_links_lead_somewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

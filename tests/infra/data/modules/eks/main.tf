@@ -10,6 +10,7 @@ variable "endpoint_public_access" { type = bool }
 variable "endpoint_public_access_cidrs" { type = list(string) }
 variable "authentication_mode" { type = string }
 variable "enable_cluster_creator_admin_permissions" { type = bool }
+variable "kms_key_administrators" { type = list(string) }
 variable "enable_irsa" { type = bool }
 variable "enabled_log_types" { type = list(string) }
 variable "cloudwatch_log_group_retention_in_days" { type = number }
