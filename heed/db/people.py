@@ -140,6 +140,15 @@ def forget_sign_in(connection: sa.Connection, actor: str, name: str) -> Person |
     return _person(row)
 
 
+def forget_survey(connection: sa.Connection, actor: str, slug: str) -> None:
+    """A survey is gone: who was let see it sees no other that is made under its name later."""
+    left = sa.func.array_remove(users.c.surveys, slug)
+    seeing = sa.update(users).where(sa.literal(slug) == sa.any_(users.c.surveys)).values(surveys=left).returning(users)
+    for person in sorted(map(_person, connection.execute(seeing)), key=lambda each: each.name):
+        told = {"role": person.role, "surveys": person.surveys, "disabled": person.disabled_at is not None}
+        audit.note(connection, actor, Action.PERSON_CHANGED, person.name, **told)
+
+
 def _locked(connection: sa.Connection, name: str) -> Person | None:
     """Changes of one person come one after the other, and so do logging in and being disabled."""
     person = find(connection, name, hold=True)

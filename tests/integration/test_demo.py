@@ -21,8 +21,8 @@ from results_data import answer, erase
 
 from api.results.app import create_app
 from heed import books
-from heed.contracts import DEFAULT_SURVEY, MADE_UP, Judge, Label, StreamEntry, Submission, new_id, received_at
-from heed.db import made_up, surveys, verdicts
+from heed.contracts import DEFAULT_SURVEY, MADE_UP, Judge, Label, Role, StreamEntry, Submission, new_id, received_at
+from heed.db import made_up, people, surveys, verdicts
 from heed.db import tables as t
 from heed.errors import HeedError
 from heed.settings import Settings
@@ -226,6 +226,24 @@ def test_all_of_it_goes_and_the_rest_stays(engine: sa.Engine, settings: Settings
             ("command line", "demo-removed", {"answers": 1_200}),
             ("command line", "demo-made", {"answers": 600}),
         ]
+
+
+def test_who_was_let_see_it_sees_no_other_of_that_name(engine: sa.Engine, demo: Demo) -> None:
+    make(demo, 100)
+    with engine.begin() as connection:
+        for name, only in (("ann", ["default", "demo"]), ("bob", ["demo"]), ("cid", None)):
+            people.add(connection, "tests", name, Role.VIEWER, only, "hash")
+    demo.remove()
+    with engine.begin() as connection:
+        surveys.save(connection, "tests", DEFAULT_SURVEY.model_copy(update={"slug": "demo"}), new=True)
+        seen = {each.name: each.surveys for each in people.every(connection) if not each.built_in}
+        noted = connection.execute(
+            sa.select(t.audit.c.object, t.audit.c.detail["surveys"])
+            .where(t.audit.c.action == "person-changed")
+            .order_by(t.audit.c.id)
+        ).all()
+    assert seen == {"ann": ("default",), "bob": (), "cid": None}
+    assert [tuple(each) for each in noted] == [("ann", ["default"]), ("bob", [])]
 
 
 def test_an_answer_from_elsewhere_stays(engine: sa.Engine, settings: Settings, demo: Demo) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from heed.contracts import MADE_UP, Judge, Option, Survey
-from heed.db import audit, ledger, made_up, surveys, verdicts
+from heed.db import audit, ledger, made_up, people, surveys, verdicts
 from heed.db import engine as db
 from heed.db.audit import Action
 from heed.db.made_up import Filled
@@ -125,6 +125,7 @@ class Demo:
                 connection.execute(recount, {"survey": slug})
             connection.execute(sa.delete(settlements).where(settlements.c.id == filled.settlement))
             if connection.execute(sa.select(feedback.c.id).where(feedback.c.survey == slug).limit(1)).first() is None:
+                people.forget_survey(connection, audit.COMMAND, slug)
                 connection.execute(sa.delete(survey_versions).where(survey_versions.c.survey == slug))
                 connection.execute(sa.delete(surveys_table).where(surveys_table.c.slug == slug))
             made_up.forget(connection)

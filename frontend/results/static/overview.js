@@ -109,6 +109,8 @@ class Choice {
     byId("to").value = asked.get("to") ?? byId("to").value;
     byId("group").value = asked.get("group") ?? "";
     if (byId("group").selectedIndex < 0) byId("group").value = "";
+    // Another survey is looked at over the same period.
+    for (const other of document.querySelectorAll("#surveys a")) other.search = asked;
   }
 }
 
