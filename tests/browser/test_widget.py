@@ -542,7 +542,7 @@ def test_the_form_believes_the_window_around_alone(
     page.evaluate("hello => frames[0].postMessage(hello, '*')", hello)
     page.wait_for_function("ears.length >= 2")
     assert form.evaluate(value) == hello["url"]
-    assert [said["heed"] for said in page.evaluate("ears")] == ["ready", "height"]
+    assert [said["heed"] for said in page.evaluate("ears")] == ["height", "ready"]
 
 
 def test_a_strict_policy_of_the_page(

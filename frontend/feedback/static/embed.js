@@ -24,8 +24,8 @@ addEventListener("message", ({ source, origin, data }) => {
   known = data;
   fill();
   paint();
+  height(); // first: at the other word the page around uncovers the form, which must not move any more
   say("ready");
-  height();
   if (taken) say("submit", taken);
   taken = null;
 });
