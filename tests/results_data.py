@@ -1,4 +1,4 @@
-"""Answers in Postgres as the worker stores them, for the tests of the results site."""
+"""Answers in Postgres as the worker stores them, and events as it sends them."""
 
 from datetime import datetime
 from typing import Any
@@ -6,7 +6,18 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
-from heed.contracts import Contact, Context, Label, StreamEntry, Survey, new_id
+from heed.contracts import (
+    Contact,
+    Context,
+    Label,
+    NegativeFeedback,
+    Priority,
+    Reason,
+    StreamEntry,
+    Survey,
+    new_id,
+    received_at,
+)
 from heed.db.erasures import carry_out
 from heed.db.receipts import wish_erased
 from heed.db.tables import surveys
@@ -81,3 +92,21 @@ def _id(at: datetime | None) -> UUID:
     if at is None:
         return fresh
     return UUID(int=(int(at.timestamp() * 1000) << 80) | (fresh.int & (2**80 - 1)))
+
+
+def event() -> NegativeFeedback:
+    """The event of a submission that is stored nowhere."""
+    identifier = new_id()
+    return NegativeFeedback(
+        id=identifier,
+        survey="default",
+        received_at=received_at(identifier),
+        vote="bad",
+        label=Label.NEGATIVE,
+        compound=-0.5,
+        p_negative=0.9,
+        reasons=(Reason.OPTION,),
+        priority=Priority.NORMAL,
+        scorer="test",
+        policy="test",
+    )

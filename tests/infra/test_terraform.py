@@ -22,9 +22,10 @@ import hcl2
 import pytest
 import yaml
 from conftest import need, wait_for
+from results_data import event
 from schema_server import KINDS, SCHEMAS, Providers, kept, pinned, published
 
-from heed.contracts import Label, NegativeFeedback, Priority, Reason, new_id, received_at, rule_pattern
+from heed.contracts import NegativeFeedback, rule_pattern
 from heed.db import outbox
 from heed.secrets import _READERS
 from heed.settings import Settings
@@ -332,23 +333,6 @@ def test_the_planned_rule_brings_our_events_and_no_others(
     wait_for(all_there, what="our events")
     assert inbox.receive(10) == []
     assert [NegativeFeedback.model_validate(received[each["id"]]).v for each in ours] == [1, 1, 1]
-
-
-def event() -> NegativeFeedback:
-    identifier = new_id()
-    return NegativeFeedback(
-        id=identifier,
-        survey="default",
-        received_at=received_at(identifier),
-        vote="bad",
-        label=Label.NEGATIVE,
-        compound=-0.5,
-        p_negative=0.9,
-        reasons=(Reason.OPTION,),
-        priority=Priority.NORMAL,
-        scorer="test",
-        policy="test",
-    )
 
 
 def calls(path: str, client: str, service: str) -> set[str]:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from conftest import Served
+from results_data import event
 from starlette.responses import HTMLResponse, JSONResponse
 
-from heed.contracts import Label, NegativeFeedback, Priority, Reason, new_id, received_at
+from heed.contracts import NegativeFeedback
 from heed.db import outbox
 from heed.db import tables as t
 from heed.errors import Later
@@ -31,35 +32,18 @@ def bus(settings: Settings) -> Bus:
 
 def selected(engine: sa.Engine, count: int) -> list[NegativeFeedback]:
     """Feedback that was selected, with its outbox rows."""
-    events = []
-    for _ in range(count):
-        identifier = new_id()
-        events.append(
-            NegativeFeedback(
-                id=identifier,
-                survey="default",
-                received_at=received_at(identifier),
-                vote="bad",
-                label=Label.NEGATIVE,
-                compound=-0.5,
-                p_negative=0.9,
-                reasons=(Reason.OPTION,),
-                priority=Priority.NORMAL,
-                scorer="test",
-                policy="test",
-            )
-        )
+    events = [event() for _ in range(count)]
     with engine.begin() as connection:
-        for event in events:
-            row = event.model_dump(mode="json", exclude={"v"}) | {
-                "client": event.id.hex,
+        for each in events:
+            row = each.model_dump(mode="json", exclude={"v"}) | {
+                "client": each.id.hex,
                 "source": "api",
                 "comment": "",
                 "reply": False,
                 "scores": {},
                 "selected": True,
             }
-            connection.execute(sa.insert(t.feedback).values(row | {"id": event.id, "received_at": event.received_at}))
+            connection.execute(sa.insert(t.feedback).values(row | {"id": each.id, "received_at": each.received_at}))
         outbox.add(connection, events)
     return events
 

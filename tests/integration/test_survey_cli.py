@@ -5,8 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,15 @@ import pytest
 import redis
 import sqlalchemy as sa
 from conftest import free_port, wait_for
+from in_process import working
 from results_data import answer
 
 from heed.contracts import DEFAULT_SURVEY, Survey
 from heed.db import surveys
 from heed.db import tables as t
-from heed.lifecycle import Heartbeat, Stop
 from heed.settings import Settings
 from heed.stream import keys
-from heed.stream.queue import Queue
 from local import valkey
-from worker.consumer import Consumer
-from worker.handler import Handler
-from worker.sentiment.vader import VaderScorer
 
 Heed = Callable[..., subprocess.CompletedProcess[str]]
 SECOND = {
@@ -186,21 +181,6 @@ def test_two_at_once_are_one_after_the_other(engine: sa.Engine) -> None:
 def _save(engine: sa.Engine, survey: Survey) -> surveys.Saved:
     with engine.begin() as connection:
         return surveys.save(connection, "tests", survey)
-
-
-@contextmanager
-def working(settings: Settings, engine: sa.Engine) -> Iterator[None]:
-    stop = Stop()
-    handler = Handler(engine, VaderScorer(), settings.failure_limit)
-    consumer = Consumer(settings, Queue.connect(settings), handler, stop, Heartbeat(60))
-    thread = threading.Thread(target=consumer.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.request()
-        thread.join(20)
-    assert not thread.is_alive()
 
 
 def published(client: redis.Redis, slug: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import html
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from conftest import ADMIN_PASSWORD, API_KEY, Served, wait_for
+from in_process import working
 from results_data import answer
 
 from api.feedback.app import create_app as create_form
@@ -21,12 +21,7 @@ from heed import passwords
 from heed.contracts import DEFAULT_SURVEY, Role, Survey
 from heed.db import people
 from heed.db import tables as t
-from heed.lifecycle import Heartbeat, Stop
 from heed.settings import Settings
-from heed.stream.queue import Queue
-from worker.consumer import Consumer
-from worker.handler import Handler
-from worker.sentiment.vader import VaderScorer
 
 DELIVERY: dict[str, Any] = {
     "slug": "delivery",
@@ -290,21 +285,6 @@ def test_the_preview_is_the_form_and_sends_nothing(site: str) -> None:
         assert (wrong.status_code, "Ask something" in wrong.text) == (422, True)
         assert "How was your experience" in http.get("/surveys/default/preview").text
         assert "frame-src 'self'" in http.get("/surveys/default").headers["content-security-policy"]
-
-
-@contextmanager
-def working(settings: Settings, engine: sa.Engine) -> Iterator[None]:
-    stop = Stop()
-    handler = Handler(engine, VaderScorer(), settings.failure_limit)
-    consumer = Consumer(settings, Queue.connect(settings), handler, stop, Heartbeat(60))
-    thread = threading.Thread(target=consumer.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.request()
-        thread.join(20)
-    assert not thread.is_alive()
 
 
 def test_a_change_reaches_the_form_and_what_was_asked_stays(
