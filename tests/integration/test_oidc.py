@@ -368,6 +368,15 @@ def test_a_broken_provider_is_a_clear_page(
         assert site.log_in(http).status_code == 303, "and it was that which was broken"
 
 
+def test_what_is_too_long_is_not_read(site: Site, http: httpx.Client) -> None:
+    """Though it would be right."""
+    described = patiently(f"{site.provider.issuer}{DESCRIBED}").json()
+    site.provider.instead[DESCRIBED] = answers(200, {**described, "padding": " " * oidc.BYTES_MOST})
+    refused(site, http, http.get(f"{site.url}/login/oidc"), 403, "is not to be trusted")
+    site.provider.instead[DESCRIBED] = answers(200, {**described, "padding": " " * 1_000})
+    assert http.get(f"{site.url}/login/oidc").status_code == 303
+
+
 def test_endpoints_that_are_none(site: Site, http: httpx.Client) -> None:
     described = {
         "issuer": site.provider.issuer,
