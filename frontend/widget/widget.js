@@ -136,7 +136,8 @@ iframe { width: 100%; height: 480px; min-height: 0; border: 0; color-scheme: lig
       clearTimeout(timer);
       ready = true;
       failed = frame.hidden = false;
-      note.remove();
+      // Uncovered where it is drawn to stay: until then a quick press would meet what was there before.
+      requestAnimationFrame(() => requestAnimationFrame(() => note.remove()));
       if (dialog?.open) frame.focus();
       tell("ready");
     } else if (said.heed === "height") {

@@ -15,7 +15,7 @@ import pytest
 import redis
 from conftest import ADMIN_PASSWORD, API_KEY, SECRET, Served, need, wait_for
 from onlooker import assert_accessible, picture, watched
-from playwright.sync_api import Browser, Frame, FrameLocator, Page, Route, expect
+from playwright.sync_api import Browser, Frame, FrameLocator, Locator, Page, Route, expect
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -145,9 +145,18 @@ def form_of(page: Page) -> FrameLocator:
     return page.frame_locator("iframe")
 
 
+def drawn(part: Locator) -> Locator:
+    """A part of a form, once a click on it gets there. The browser looks for the frame under the pointer in what was
+    drawn last, which after the frame has moved is not yet where it is; a screenshot draws.
+    """
+    part.click(trial=True)
+    part.page.screenshot()
+    return part
+
+
 def answer(form: FrameLocator, option: str = "Good") -> None:
-    form.get_by_role("radio", name=option, exact=True).check()
-    form.get_by_role("button", name="Send").click()
+    drawn(form.get_by_role("radio", name=option, exact=True)).check()
+    drawn(form.get_by_role("button", name="Send")).click()
 
 
 def thanked(form: FrameLocator) -> None:
@@ -313,6 +322,24 @@ def test_the_mouse_closes_and_words_stay(opened: Callable[..., Page], elsewhere:
     page.evaluate("Heed.close()")
     expect(dialog).to_be_hidden()
     assert not page.evaluate("Heed.open('other')")
+
+
+def test_the_form_is_uncovered_where_it_stays(opened: Callable[..., Page], elsewhere: Elsewhere, site: str) -> None:
+    page = opened(elsewhere.page(SHOP + tag(site, survey="default")))
+    expect(page.get_by_role("button", name="Give feedback")).to_be_visible()
+    page.evaluate(
+        """() => {
+          const box = document.querySelector("[data-heed]").shadowRoot.querySelector(".box");
+          let frames = 0;
+          const count = () => { frames += 1; requestAnimationFrame(count) };
+          document.addEventListener("heed:height", () => requestAnimationFrame(count), { once: true });
+          window.uncovered = new Promise((told) => {
+            new MutationObserver(() => box.querySelector(".note") || told(frames)).observe(box, { childList: true });
+          });
+        }"""
+    )
+    page.get_by_role("button", name="Give feedback").click()
+    assert page.evaluate("uncovered") >= 2  # drawings since it knew its height
 
 
 def test_a_low_window_scrolls_to_send(opened: Callable[..., Page], elsewhere: Elsewhere, site: str) -> None:
@@ -615,7 +642,7 @@ def test_inline_and_several_tags(opened: Callable[..., Page], elsewhere: Elsewhe
     box = page.locator("#far iframe").bounding_box()
     assert box is not None
     assert box["height"] == heights[-1]["height"]
-    form.get_by_text("Would you like a reply?").click()
+    drawn(form.get_by_text("Would you like a reply?")).click()
     page.wait_for_function("before => heard.at(-1)[1].height > before", arg=box["height"])
     assert_accessible(page)
     assert_accessible(frame_of(page))  # whatever the page's colour is, it can be read
