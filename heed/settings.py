@@ -108,6 +108,10 @@ class Settings(BaseSettings):
     anonymous_name: str = Field("Anonymous customer", description="requester of tickets without an address")
     anonymous_email: str = Field("anonymous@example.com", description="their address in Zendesk")
 
+    retention_days: Annotated[int, Field(ge=0)] = Field(
+        0, description="days after which what customers wrote is erased, while it stays counted; 0 = kept for good"
+    )
+
     backup_to: str | None = Field(None, description="where backups go: a folder, or `s3://bucket/prefix`")
     backup_every_hours: Annotated[float, Field(gt=0, le=8784)] = Field(
         24, description="hours between backups of the schedule"

@@ -125,7 +125,7 @@ def _subject(answer: Answer) -> str:
 
 def _without_words(answer: Answer) -> str:
     if answer.erased:
-        return "The customer has erased what they wrote."
+        return "What the customer wrote has been erased."
     said = [f"chose “{_vote(answer)}”"] if answer.vote else []
     if answer.rating:
         said.append(f"rated {answer.rating} of 5")
@@ -159,7 +159,7 @@ def _reason(reason: Reason, answer: Answer) -> str:
     if reason is Reason.REVIEW:
         return "a manager asked for this ticket in the review queue"
     if answer.erased:
-        return "the customer asked to be contacted, and has erased the address since"
+        return "the customer asked to be contacted, and the address has been erased since"
     return "the customer asks to be contacted"
 
 
@@ -205,6 +205,6 @@ def _told(what: str, told: str | None) -> list[str]:
 
 def _customer(answer: Answer) -> str:
     if answer.erased:
-        return "has erased who they are"
+        return "erased"
     given = " ".join(filter(None, (answer.contact_name, answer.contact_email and f"<{answer.contact_email}>")))
     return f"{given or 'gave no name and no address'}; {'asks for a reply' if answer.reply else 'asks for no reply'}"

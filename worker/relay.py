@@ -2,12 +2,14 @@
 
 Guarantees: what is due is published, whatever died before; an event that got lost on its way is published again
 after a growing pause; several relays side by side share the work. Run as `python -m worker.relay`; beside it runs what
-has to happen all the time, whatever becomes of the bus: the books are taken, and what customers want erased is erased.
+has to happen all the time, whatever becomes of the bus: the books are taken, and what customers want erased, or
+what was kept long enough, is erased.
 """
 
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import sqlalchemy as sa
 from prometheus_client.core import Metric
@@ -34,7 +36,7 @@ from heed.telemetry import (
 )
 from heed.web import health
 from heed.web.serve import serve_in_background
-from worker import erasing
+from worker import erasing, retention
 from worker.bus import ENTRIES_MOST, Bus
 
 CLAIM_MOST = 50
@@ -151,7 +153,7 @@ def main() -> None:
     tracing.configure(settings, "relay")
     stop = Stop().on_signals()
     heartbeat = Heartbeat(limit=60)
-    engine = db.connect(settings, "relay", pool_size=3)
+    engine = db.connect(settings, "relay", pool_size=4)
 
     def standing() -> Iterator[Metric]:
         with engine.connect() as connection:
@@ -166,6 +168,9 @@ def main() -> None:
     schema.wait(engine, stop, heartbeat)
     threading.Thread(target=watch.run, args=(stop,), name="books", daemon=True).start()
     threading.Thread(target=erasing.run, args=(engine, stop), name="erasing", daemon=True).start()
+    if settings.retention_days:
+        kept_for = timedelta(days=settings.retention_days)
+        threading.Thread(target=retention.run, args=(engine, kept_for, stop), name="retention", daemon=True).start()
     Relay(settings, engine, Bus(settings)).run(stop, heartbeat)
     log.info("stopped")
 

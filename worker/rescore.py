@@ -3,7 +3,7 @@
 Guarantees: a row's new score, its former one (kept for good) and the counts move in one transaction, so that a run may
 be killed anywhere, run again or run beside workers and managers, and each row moves once; memory stays the same however
 much there is. A row whose ticket is on its way keeps its score: each try at the desk must make the same request. So
-does, for good, one whose words the customer has erased.
+does, for good, one whose words were erased.
 """
 
 from collections import Counter

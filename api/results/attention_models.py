@@ -26,7 +26,7 @@ class FailedTicket(BaseModel):
     survey: str
     vote: str | None
     rating: int | None
-    comment: str = Field(description="Empty, too, when the customer has erased it; see `erased_at`.")
+    comment: str = Field(description="Empty, too, when it was erased; see `erased_at`.")
     erased_at: datetime | None
     received_at: datetime
     reasons: list[Reason]

@@ -95,12 +95,14 @@ class Item(BaseModel):
     survey: str
     vote: str | None
     rating: int | None
-    comment: str = Field(description="Empty, too, when the customer has erased it; see `erased_at`.")
+    comment: str = Field(description="Empty, too, when it was erased; see `erased_at`.")
     contact: ContactShown | None
     context: ContextShown | None
     customer: str | None = Field(description="Whom the site that asked proved the customer to be.")
     flags: list[str] = Field(description="What made it suspicious: honeypot, fast, unseen, burst.")
-    erased_at: datetime | None = Field(description="When the words and who wrote them were erased by the customer.")
+    erased_at: datetime | None = Field(
+        description="When the words and who wrote them were erased: by the customer's wish, or kept long enough."
+    )
     source: str
     received_at: datetime
     label: Label
@@ -163,7 +165,7 @@ class Filter(BaseModel):
     queued: bool | None = Field(None, description="`true`: the review queue.")
     selected: bool | None = None
     flagged: bool | None = Field(None, description="`true`: what came in a suspicious way.")
-    erased: bool | None = Field(None, description="`true`: what customers took back; counts and decisions stay.")
+    erased: bool | None = Field(None, description="`true`: what was erased; counts and decisions stay.")
     reason: Reason | None = Field(None, description="One of the reasons why it was selected.")
     language: LanguageCode | Literal["other"] | None = Field(
         None,

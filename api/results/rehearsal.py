@@ -1,6 +1,6 @@
 """Rehearsing a survey's lines: what others would have made of its answers, by the worker's own rule.
 
-Guarantees: nothing is changed; the cost is bounded, whatever there is (WINDOW, ANSWERS_MOST); what a customer erased
+Guarantees: nothing is changed; the cost is bounded, whatever there is (WINDOW, ANSWERS_MOST); what was erased
 stays as it was decided, since its words are gone.
 """
 

@@ -129,7 +129,7 @@ class Rehearsal(BaseModel):
     answers: int
     cut: bool = Field(description="There were more; these are the newest 200,000.")
     was: Tally = Field(description="As they were decided then.")
-    would: Tally = Field(description="As they would have been. What a customer erased stays as it was decided.")
+    would: Tally = Field(description="As they would have been. What was erased stays as it was decided.")
     selected: int = Field(description="Answers that would be tickets and were none.")
     newly_selected: list[Moved] = Field(description="At most 50 of them, most likely negative first.")
     dropped: int = Field(description="Answers that were tickets and would be none.")

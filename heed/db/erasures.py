@@ -1,4 +1,4 @@
-"""Customers' wishes that what they wrote be erased, and how they are carried out.
+"""What is to be erased of what customers wrote, since they want it or it was kept long enough, and how that is done.
 
 Guarantees: after a wish no row holds the customer's words or names them, and all counts stay: numbers, label, decision
 and ids are kept; a wish may come before its submission, which is erased as soon as it is stored or quarantined; done
@@ -10,6 +10,9 @@ the ticket; a wish is done when all that there are hold none. Whoever writes one
 transaction, and a wish that was done is open once more. So the wish for something in quarantine is done at once; should
 it be stored after all, that is without words, and the answer is marked as erased right after. A wish that came and was
 done while such a transaction was under way is seen by neither: that is what `look_again` is for.
+
+What was kept long enough (HEED_RETENTION_DAYS) becomes a wish by `outlived`, but not while its ticket is still to be
+opened, and agents are told of customers' own wishes alone.
 """
 
 from collections import defaultdict
@@ -20,7 +23,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from heed.contracts import TERMINAL, QuarantineKind, QuarantineReason, TicketState
+from heed.contracts import TERMINAL, QuarantineKind, QuarantineReason, TicketState, first_id
 from heed.db import payload
 from heed.db.engine import RETRYABLE
 from heed.db.notify import changed
@@ -28,14 +31,35 @@ from heed.db.tables import erasures, feedback, former_scores, quarantine, ticket
 from heed.telemetry import log
 
 SOONEST_SECONDS, LATEST_SECONDS = 0.5, 3600.0
-BY_CUSTOMER = "erased by the customer"
+ERASED = "erased"
 # Of their rows in quarantine the detail repeats none of the words.
 _WORDLESS = (QuarantineReason.DUPLICATE, QuarantineReason.UNKNOWN_SURVEY, QuarantineReason.CRASHED)
 
 # What comes now may reach the desk, too; a note that is there already is not written a second time.
 _AGAIN = sa.text("""
-    UPDATE erasures SET due_at = now(), done_at = NULL, desk_told_at = NULL
+    UPDATE erasures SET due_at = now(), done_at = NULL,
+        desk_told_at = CASE asked_by WHEN 'customer' THEN NULL ELSE desk_told_at END
     WHERE feedback_id = ANY(CAST(:ids AS uuid[]))
+""")
+
+_OUTLIVED = sa.text("""
+    WITH walked AS (
+        SELECT id, erased_at FROM feedback WHERE id > :after AND id < :before ORDER BY id LIMIT :limit
+    ), wished AS (
+        INSERT INTO erasures (feedback_id, asked_by, desk_told_at)
+        SELECT id, 'retention', now() FROM walked
+        WHERE erased_at IS NULL AND NOT EXISTS (SELECT FROM outbox WHERE outbox.feedback_id = walked.id)
+        ON CONFLICT DO NOTHING RETURNING feedback_id
+    )
+    SELECT (SELECT count(*) FROM wished) AS wished, (SELECT id FROM walked ORDER BY id DESC LIMIT 1) AS last
+""")
+
+_OUTLIVED_ASIDE = sa.text("""
+    INSERT INTO erasures (feedback_id, asked_by, desk_told_at)
+    SELECT DISTINCT feedback_id, 'retention', now() FROM quarantine
+    WHERE kind = :kind AND at < :before AND feedback_id IS NOT NULL
+      AND NOT EXISTS (SELECT FROM erasures WHERE erasures.feedback_id = quarantine.feedback_id)
+    ON CONFLICT DO NOTHING
 """)
 
 
@@ -43,6 +67,32 @@ def again(connection: sa.Connection, ids: Collection[UUID | str]) -> None:
     """Something of these was written in this transaction: wishes about them are to be carried out, if need be again."""
     if ids:
         connection.execute(_AGAIN, {"ids": [str(each) for each in ids]})
+
+
+def outlived(connection: sa.Connection, before: datetime, after: UUID, limit: int) -> tuple[int, UUID | None]:
+    """Wish for what was received before `before` to be erased, among up to `limit` answers behind the id `after`.
+
+    Returns how many wishes there are now more, and the last id that was looked at; none when there is nothing behind.
+    Doing it again changes nothing.
+    """
+    wished, last = connection.execute(_OUTLIVED, {"before": first_id(before), "after": after, "limit": limit}).one()
+    return wished, last
+
+
+def outlived_aside(connection: sa.Connection, before: datetime) -> int:
+    """The same for what came into the quarantine before `before`. What tells no id, so that no wish can name it, is
+    erased at once. How many wishes and erasures."""
+    wished = connection.execute(_OUTLIVED_ASIDE, {"kind": QuarantineKind.SUBMISSION, "before": before}).rowcount
+    nameless = connection.execute(
+        sa.select(quarantine.c.id.label("key"), quarantine.c.reason, quarantine.c.detail, quarantine.c.payload)
+        .where(quarantine.c.kind == QuarantineKind.SUBMISSION, quarantine.c.feedback_id.is_(None))
+        .where(quarantine.c.at < before)
+        .with_for_update(skip_locked=True)
+    ).all()
+    left = [row for row in nameless if row.payload != payload.without_words(row.payload)]
+    for row in left:
+        _erase_aside(connection, row)
+    return wished + len(left)
 
 
 def carry_out(connection: sa.Connection, limit: int) -> list[UUID]:
@@ -180,12 +230,12 @@ def _erase_answers(connection: sa.Connection, ids: Collection[UUID]) -> None:
     connection.execute(
         sa.update(tickets)
         .where(tickets.c.feedback_id.in_(ids), tickets.c.last_error.is_not(None))
-        .values(last_error=BY_CUSTOMER)
+        .values(last_error=ERASED)
     )
 
 
 def _erase_aside(connection: sa.Connection, row: Any) -> None:
-    detail = row.detail if row.reason in _WORDLESS else BY_CUSTOMER
+    detail = row.detail if row.reason in _WORDLESS else ERASED
     connection.execute(
         sa.update(quarantine)
         .where(quarantine.c.id == row.key)

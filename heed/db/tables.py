@@ -71,7 +71,7 @@ feedback = sa.Table(
     sa.Column("context", JSONB),  # heed.contracts.Context
     sa.Column("customer", sa.Text),  # whom the host site proved the customer to be
     sa.Column("flags", ARRAY(sa.Text), nullable=False, server_default="{}"),  # heed.contracts.Flag
-    sa.Column("erased_at", Timestamp),  # the customer took back what they wrote; it stays counted
+    sa.Column("erased_at", Timestamp),  # what the customer wrote is gone; it stays counted
     sa.Column("asked", sa.Integer),  # the version of the survey that the customer saw
     sa.UniqueConstraint("survey", "client"),
     sa.Index("ix_feedback_survey_id", "survey", "id"),
@@ -200,7 +200,8 @@ settlements = sa.Table(
     sa.Column("earlier", sa.BigInteger, sa.CheckConstraint("earlier >= 0", name="earlier"), nullable=False),
 )
 
-# Customers' wishes that what they wrote be erased (heed.db.erasures). One may come before its submission is stored.
+# What is to be erased, or was, since its customer wants it or it was kept long enough (heed.db.erasures). A customer's
+# wish may come before its submission is stored.
 erasures = sa.Table(
     "erasures",
     metadata,
@@ -209,6 +210,7 @@ erasures = sa.Table(
     sa.Column("due_at", Timestamp, nullable=False, server_default=NOW),  # when to look whether it can be done
     sa.Column("done_at", Timestamp),  # nothing that is known of it holds words; what is written later undoes this
     sa.Column("desk_told_at", Timestamp),  # the agents know, where there is a ticket
+    sa.Column("asked_by", sa.Text, nullable=False, server_default="customer"),  # or "retention"
     sa.Index("ix_erasures_open", "due_at", postgresql_where=sa.text("done_at IS NULL")),
     sa.Index("ix_erasures_done_at", "done_at"),
     sa.Index(

@@ -805,13 +805,13 @@ def test_no_ticket_no_note_and_none_is_looked_for_again(
     assert sandbox.requests() == before
     assert all(told(house, each) for each in (unselected.id, refused.id, aside))
     # What the desk said of the refused one may have repeated an address.
-    assert house.ticket(refused.id).last_error == "erased by the customer"
+    assert house.ticket(refused.id).last_error == "erased"
     # A person has it tried again: the ticket says so, without words.
     with house.engine.begin() as connection:
         assert ledger.replay_failed(connection) == 1
     assert works(handler, refused) == Outcome.OPENED
     ticket = exactly_one(sandbox, refused.id)
-    assert sandbox.comments(ticket["id"])[0]["body"] == "The customer has erased what they wrote."
+    assert sandbox.comments(ticket["id"])[0]["body"] == "What the customer wrote has been erased."
     assert sandbox.requester(ticket)["email"] == ANONYMOUS.email
     assert tell_all(house, desk) == 0
 

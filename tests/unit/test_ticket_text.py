@@ -144,11 +144,11 @@ def test_what_its_customer_has_erased() -> None:
     erased = replace(ANSWER, comment="", contact_name=None, contact_email=None, reply=False, reading=None, erased=True)
     made = text.request(erased, ANONYMOUS)
     assert made.subject == "Unhappy customer (default)"
-    assert made.body == "The customer has erased what they wrote."
+    assert made.body == "What the customer wrote has been erased."
     assert (made.requester_name, made.requester_email) == (ANONYMOUS.name, ANONYMOUS.email)
     note = text.note(erased, None)
-    assert "- the customer asked to be contacted, and has erased the address since\n" in note
-    assert "Customer: has erased who they are\n" in note
+    assert "- the customer asked to be contacted, and the address has been erased since\n" in note
+    assert "Customer: erased\n" in note
     assert text.erasure_marker(ANSWER.id) not in note, "else the note about the erasure would never be added"
     later = text.erasure_note(ANSWER.id, datetime(2026, 2, 3, tzinfo=UTC))
     assert later.startswith("The customer erased this answer in Heed on 3 February 2026. ")

@@ -6,7 +6,7 @@ by others.
 
 Left out are answers with an unhappy option or rating or the wish to be contacted: a yes may mean those, and taking just
 their noes would make the words of unhappy customers look harmless. So are texts that the scorer could not read (their
-words would be another language's), what came in a suspicious way, what its customer has erased, and the made-up answers
+words would be another language's), what came in a suspicious way, what was erased, and the made-up answers
 of `heed demo`. Managers and agents correct what they come across, which is no fair sample: it teaches what words mean,
 and neither the calibration nor the lines (see `worker.learning.suggest` for those).
 """

@@ -23,7 +23,7 @@ export function ticket(item) {
 }
 
 const noWords = ({ erased_at: at }) =>
-  el("p", { class: "soft" }, ...(at ? ["Erased by the customer, ", when(at), "."] : ["Answered without words."]));
+  el("p", { class: "soft" }, ...(at ? ["Erased, ", when(at), "."] : ["Answered without words."]));
 
 const when = (at) => el("time", { datetime: at }, time(at));
 
@@ -81,7 +81,7 @@ const question = ({ survey, asked: { question: words, version } }) =>
   el("a", { href: `/surveys/${survey}/versions/${version}` }, words);
 
 function sender({ contact, customer, erased_at: erased }) {
-  if (erased) return "erased by the customer";
+  if (erased) return "erased";
   return contact ? from(contact) : customer ? "no contact given" : "anonymous";
 }
 

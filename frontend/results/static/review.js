@@ -112,7 +112,7 @@ function card(item, options, actions) {
 function judged(item, said) {
   const letters = Array.from(item.comment);
   const begin = letters.length > 60 ? `${letters.slice(0, 60).join("")} …` : item.comment;
-  const none = item.erased_at ? "erased by the customer" : "without words";
+  const none = item.erased_at ? "erased" : "without words";
   return el(
     "li",
     { class: "row small" },
