@@ -9,6 +9,7 @@ What can be argued about is data (`policy.json`).
 import hashlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,6 +20,7 @@ from heed.contracts import Decision, Label, Priority, Reason, SentenceRead, Surv
 
 _PRIORITIES = (Priority.LOW, Priority.NORMAL, Priority.HIGH, Priority.URGENT)
 _HAPPY_RATING = 4
+_WORD = re.compile(r"\w+")
 _MARKS, _MARKS_MOST = re.compile(r"[.,!?/\-]"), 20
 
 
@@ -53,10 +55,12 @@ class Policy:
         self.very_negative: float = said["very negative"]
         self._points: Mapping[str, int] = said["points"]
         self._topics = {name: topic["points"] for name, topic in said["topics"].items()}
-        self._words = {
-            name: [(word, re.compile(rf"\b{re.escape(word)}\b")) for word in topic["words"]]
-            for name, topic in said["topics"].items()
-        }
+        # By the longest of their words, without which a comment cannot name them.
+        self._phrases: defaultdict[str, list[tuple[str, re.Pattern[str]]]] = defaultdict(list)
+        for name, topic in said["topics"].items():
+            for phrase in topic["words"]:
+                longest = max(_WORD.findall(phrase), key=len)
+                self._phrases[longest].append((name, re.compile(rf"\b{re.escape(phrase)}\b")))
         self._no_answers = frozenset(said["no answers"])
         self.no_answer_most = max(map(len, self._no_answers), default=0) + _MARKS_MOST
         self._sampled_below = round(said["sample"] * 10_000)
@@ -81,12 +85,9 @@ class Policy:
     def topics(self, comment: str) -> tuple[str, ...]:
         """The topics of urgency that the comment names, most urgent first."""
         said = comment.replace("’", "'").lower()
-        # Most comments hold none of the words, and that is told faster without their borders.
-        return tuple(
-            name
-            for name, words in self._words.items()
-            if any(word in said and border.search(said) for word, border in words)
-        )
+        words = self._phrases.keys() & _WORD.findall(said)
+        named = {name for word in words for name, phrase in self._phrases[word] if phrase.search(said)}
+        return tuple(name for name in self._topics if name in named)
 
     def priority(
         self,

@@ -107,6 +107,8 @@ class Handler:
                 batch.unfit.append(_item_of(origin, QuarantineReason.UNKNOWN_SURVEY, detail))
         try:
             sentiments = self._scorer.score([origin.entry.comment for origin in known])
+            pairs = zip(known, sentiments, strict=True)
+            batch.assessed = [self._decided(origin, surveys, sentiment) for origin, sentiment in pairs]
         except Exception:  # noqa: BLE001 - whatever a text can cause must not stop the others
             for origin in known:  # one of them is at fault: find it
                 try:
@@ -114,9 +116,6 @@ class Handler:
                     batch.assessed.append(self._decided(origin, surveys, sentiment))
                 except Exception as error:  # noqa: BLE001
                     batch.failed.append((origin, error))
-        else:
-            pairs = zip(known, sentiments, strict=True)
-            batch.assessed = [self._decided(origin, surveys, sentiment) for origin, sentiment in pairs]
         batch.ready = tracing.now()
         return batch
 

@@ -6,7 +6,7 @@ are changed only by what was new.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -25,15 +25,22 @@ DRIVERS_MOST, SENTENCES_MOST = 12, 50
 Counted = tuple[str, int, str, int, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Assessed:
-    """A submission with everything that is decided about it."""
+    """A submission with everything that is decided about it; `row` is its row of feedback as JSON.
+
+    That is made here, so that it is done while Postgres is still busy with the batch before.
+    """
 
     entry: StreamEntry
     survey: Survey
     sentiment: Sentiment
     triaged: Triaged
     scorer: str
+    row: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.row = to_json(_row(self))
 
 
 # One JSON parameter for the whole batch: no per-row work in the driver, and the order of ids keeps two workers that
@@ -92,7 +99,7 @@ def store(connection: sa.Connection, batch: Sequence[Assessed]) -> Stored:
     """Store a batch."""
     if not batch:
         return Stored()
-    rows = to_json([_row(item) for item in batch]).decode()
+    rows = f"[{b','.join([item.row for item in batch]).decode()}]"
     ids, selected = (text.split() for text in connection.execute(_INSERT, {"rows": rows}).one())
     fresh, others = _split(batch, ids)
     seconds: list[Assessed] = []
@@ -126,6 +133,7 @@ def _split(batch: Sequence[Assessed], inserted: Sequence[str]) -> tuple[list[Ass
 
 
 def _row(item: Assessed) -> dict[str, Any]:
+    """Of plain types alone, which `to_json` writes three times as fast as enumerations and named tuples."""
     entry, sentiment, triaged = item.entry, item.sentiment, item.triaged
     contact = entry.contact
     return {
@@ -140,16 +148,16 @@ def _row(item: Assessed) -> dict[str, Any]:
         "contact_email": contact and contact.email,
         "reply": contact is not None and contact.reply,
         "received_ms": entry.id.int >> 80,
-        "label": sentiment.label,
+        "label": sentiment.label.value,
         "compound": sentiment.compound,
         "p_negative": sentiment.p_negative,
         "scores": sentiment.scores,
         "scorer": item.scorer,
         "selected": triaged.selected,
-        "reasons": triaged.reasons,
-        "priority": triaged.priority,
+        "reasons": [reason.value for reason in triaged.reasons],
+        "priority": triaged.priority and triaged.priority.value,
         "policy": triaged.policy,
-        "decision": triaged.decision,
+        "decision": triaged.decision.value,
         "reading": reading(item.sentiment, triaged.topics),
         "sampled": triaged.sampled,
         "queued": triaged.queued,
@@ -171,8 +179,8 @@ def reading(sentiment: Sentiment, topics: Sequence[str]) -> dict[str, Any] | Non
         "truncated": sentiment.truncated,
         "language": sentiment.language,
         "topics": topics,
-        "sentences": sentiment.sentences[:SENTENCES_MOST],
-        "drivers": sentiment.strongest(DRIVERS_MOST),
+        "sentences": list(map(tuple, sentiment.sentences[:SENTENCES_MOST])),
+        "drivers": list(map(tuple, sentiment.strongest(DRIVERS_MOST))),
     }
 
 
