@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
+expect.set_options(timeout=15_000)  # a busy machine takes its time
 SCREENS = Path(__file__).parents[1] / "test-artifacts" / "screens"
 # A browser reports pages with these statuses as failed loads, and what is lost while a test takes the network away.
 _MEANT = re.compile(
@@ -25,7 +26,7 @@ def watched(context: BrowserContext, *sites: str) -> Iterator[Page]:
     requests to anywhere but `sites` fail the test.
     """
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(15_000)
     complaints: list[str] = []
 
     def told(message: ConsoleMessage) -> None:

@@ -309,8 +309,10 @@ def test_offline_it_waits_and_counts_once(
     send(page)
     expect(page.get_by_text("You are offline.")).to_be_visible()
     shown(page, "form-offline")
+    # What waits for the next try waits for ever: it is sent since there is a connection.
+    page.evaluate("for (let last = setTimeout(() => 0); last > 0; last -= 1) clearTimeout(last)")
     page.context.set_offline(False)
-    expect(page.locator("main")).to_have_attribute("data-state", "accepted", timeout=1500)  # not after the next pause
+    expect(page.locator("main")).to_have_attribute("data-state", "accepted")
     assert [entry.comment for entry in accepted()] == ["On the train."]
     assert unsent(page) == []
 

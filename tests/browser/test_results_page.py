@@ -53,12 +53,12 @@ def test_from_nothing_to_the_first_answers(page: Page, engine: sa.Engine) -> Non
     page.evaluate("window.same = true")
 
     answer(engine, "Only words.", label=Label.NEUTRAL, p_negative=0.2)
-    expect(page.get_by_text("Only words.")).to_be_visible(timeout=1000)
+    expect(page.get_by_text("Only words.")).to_be_visible()
     expect(page.get_by_text("No votes yet").first).to_be_visible()
     expect(page.get_by_role("heading", name="No answers yet")).to_be_hidden()
 
     answer_id = answer(engine, "<b>Late</b> & broken", vote="bad", rating=1, label=Label.NEGATIVE, p_negative=0.9)
-    expect(page.get_by_text("<b>Late</b> & broken")).to_be_visible(timeout=1000)
+    expect(page.get_by_text("<b>Late</b> & broken")).to_be_visible()
     expect(page.get_by_role("region", name="Votes", exact=True)).to_contain_text("1 · 100 %")
     expect(page.get_by_text("Ticket waiting")).to_be_visible()
     assert page.locator("#newest li").first.get_attribute("data-id") == str(answer_id)

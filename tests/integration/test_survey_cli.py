@@ -204,9 +204,9 @@ def test_the_form_is_told_within_seconds(settings: Settings, engine: sa.Engine, 
         with working(settings, engine):
             wait_for(lambda: published(client, "default"), what="the first surveys")
             _save(engine, survey)
-            wait_for(lambda: published(client, "delivery"), 3.5, "the new survey")
+            wait_for(lambda: published(client, "delivery"), what="the new survey")
             client.flushall()
-            wait_for(lambda: published(client, "delivery"), 3.5, "the surveys to come back")
+            wait_for(lambda: published(client, "delivery"), what="the surveys to come back")
             server.terminate()
             server.wait(10)
             _save(engine, survey.model_copy(update={"question": "And now?"}))
