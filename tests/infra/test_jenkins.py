@@ -68,7 +68,34 @@ def test_its_steps_come_in_order() -> None:
     assert "lock(resource: 'heed-production')" in JENKINSFILE
     # What is not on main is checked and goes nowhere.
     for stage in ("Push", "Plan", "Approve", "Deliver"):
-        assert re.search(rf"stage\('{stage}'\) \{{\s+when \{{[^}}]*branch 'main'", JENKINSFILE), stage
+        assert re.search(rf"stage\('{stage}'\) \{{(\s+//.*)*\s+when \{{[^}}]*branch 'main'", JENKINSFILE), stage
+
+
+def test_a_branch_waits_for_nothing_of_a_delivery() -> None:
+    """Without these words an agent is started and the lock is waited for first, and `when` asked then."""
+    [when] = re.findall(r"stage\('Deliver'\).*?when \{(.*?)\}", JENKINSFILE, re.DOTALL)
+    assert when.split("\n")[1:-1] == [
+        " " * 16 + each for each in ("beforeAgent true", "beforeOptions true", "branch 'main'")
+    ]
+
+
+def test_the_way_back_has_time_whatever_took_too_long() -> None:
+    """A stage's own limit would count for what is done after its steps, too."""
+    minutes = {"MINUTES": 1, "HOURS": 60}
+    deliver = JENKINSFILE[JENKINSFILE.index("stage('Deliver')") :]
+    limits = [
+        int(count) * minutes[unit] for count, unit in re.findall(r"timeout\(time: (\d+), unit: '(\w+)'\)", deliver)
+    ]
+    whole, *parts = limits
+    assert len(parts) == 2
+    assert re.search(
+        r"steps \{\s+timeout\(time: \d+, unit: 'MINUTES'\) \{\s+sh 'make deploy'\s+sh 'make verify'\s+\}\s+\}", deliver
+    )
+    # Each of the services may be given up after a quarter of an hour; the way back may take as long for each.
+    services = len(
+        re.findall(r"\w+", re.findall(r"^services=\((.*)\)", (ROOT / "k8s/deploy").read_text(), re.MULTILINE)[0])
+    )
+    assert whole >= sum(parts) + 15 * services
 
 
 def test_reports_are_published_where_make_writes_them() -> None:
