@@ -74,6 +74,38 @@ locals {
         Resource = [local.arn.queue]
       }]
     }
+    cluster-autoscaler = {
+      namespace = "kube-system"
+      statements = [
+        {
+          # These name no resource.
+          Sid    = "Look"
+          Effect = "Allow"
+          Action = [
+            "autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingInstances",
+            "autoscaling:DescribeLaunchConfigurations", "autoscaling:DescribeScalingActivities", "autoscaling:DescribeTags",
+            "ec2:DescribeImages", "ec2:DescribeInstanceTypes", "ec2:DescribeLaunchTemplateVersions",
+            "ec2:GetInstanceTypesFromInstanceRequirements",
+          ]
+          Resource = ["*"]
+        },
+        {
+          # Which labels and taints a node of a group without nodes would have.
+          Sid      = "LookAtGroups"
+          Effect   = "Allow"
+          Action   = ["eks:DescribeNodegroup"]
+          Resource = ["arn:${local.partition}:eks:${local.here}:nodegroup/${local.name}/*"]
+        },
+        {
+          # EKS tags the groups that it makes for this cluster.
+          Sid       = "Scale"
+          Effect    = "Allow"
+          Action    = ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
+          Resource  = ["arn:${local.partition}:autoscaling:${local.here}:autoScalingGroup:*"]
+          Condition = { StringEquals = { "aws:ResourceTag/k8s.io/cluster-autoscaler/${local.name}" = "owned" } }
+        },
+      ]
+    }
     alertmanager = {
       namespace = "monitoring"
       statements = [

@@ -150,6 +150,33 @@ resource "helm_release" "external_secrets" {
   depends_on = [aws_eks_pod_identity_association.pod, module.eks]
 }
 
+# Adds nodes when pods find no room, and takes away what stands idle, within `nodes_per_zone` and `agent_nodes`. It finds the groups
+# by the tags that EKS gives them.
+resource "helm_release" "cluster_autoscaler" {
+  name       = "cluster-autoscaler"
+  namespace  = "kube-system"
+  repository = "https://kubernetes.github.io/autoscaler"
+  chart      = "cluster-autoscaler"
+  version    = "9.59.0"
+
+  values = [yamlencode({
+    # It plays Kubernetes' scheduler, so it is of the cluster's version and not of the chart's.
+    image         = { tag = "v${var.kubernetes_version}.0" }
+    awsRegion     = var.region
+    autoDiscovery = { clusterName = module.eks.cluster_name }
+    rbac          = { serviceAccount = { name = "cluster-autoscaler" } }
+    resources     = { requests = { cpu = "50m", memory = "128Mi" }, limits = { memory = "512Mi" } }
+    extraArgs = {
+      # The zones stay as large as each other.
+      balance-similar-node-groups = true
+      # Each pod of Heed's has an emptyDir, for which no node has to stay.
+      skip-nodes-with-local-storage = false
+    }
+  })]
+
+  depends_on = [aws_eks_pod_identity_association.pod, module.eks]
+}
+
 resource "helm_release" "metrics_server" {
   name       = "metrics-server"
   namespace  = "kube-system"

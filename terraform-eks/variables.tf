@@ -154,7 +154,7 @@ variable "node_types" {
 }
 
 variable "nodes_per_zone" {
-  description = "Nodes in each of the three zones. A volume cannot leave its zone, so no zone goes without a node"
+  description = "Nodes in each of the three zones: as many as pods need, within these. A volume cannot leave its zone, so no zone goes without a node"
   type        = object({ min = number, max = number })
   default     = { min = 1, max = 4 }
 

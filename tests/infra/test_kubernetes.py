@@ -172,6 +172,10 @@ def test_a_node_or_a_zone_may_go(overlay: str) -> None:
         assert spec["selector"]["matchLabels"] == {NAME: name} == _chosen(pods(overlay)[name])
         # Else the one Redis would keep its node from being drained for ever.
         assert (spec["maxUnavailable"], spec["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+        # Nor does one node less to pay for make an outage worth while.
+        if name in STORES:
+            said = pods(overlay)[name]["metadata"]["annotations"]
+            assert said["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
     for name in SERVICES:
         spread = pods(overlay)[name]["spec"]["topologySpreadConstraints"]
         assert [each["topologyKey"] for each in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]

@@ -401,7 +401,9 @@ def test_policies_name_their_actions_and_resources(planned: dict[str, dict[str, 
                 )
                 continue
             assert not [action for action in each["Action"] if "*" in action], address
-            if each["Action"] != ["ecr:GetAuthorizationToken"]:
+            if each["Action"] != ["ecr:GetAuthorizationToken"] and not all(
+                re.match(r"(autoscaling|ec2):(Describe|Get)", action) for action in each["Action"]
+            ):
                 assert not [arn for arn in each["Resource"] if arn == "*" or arn.count("*") > 1], address
             if "Principal" in each:
                 assert each["Principal"].get("Service"), address
@@ -409,6 +411,28 @@ def test_policies_name_their_actions_and_resources(planned: dict[str, dict[str, 
                     key for condition in each["Condition"].values() for key in condition
                 }, address
     assert seen >= 15
+
+
+def test_nodes_are_added_and_taken_away_in_this_cluster_alone(planned: dict[str, dict[str, Any]]) -> None:
+    """By what chart and AWS's guide call for; who scales may change no group that is not tagged as this cluster's."""
+    [release] = [body for address, body in planned.items() if address == "helm_release.cluster_autoscaler"]
+    values = json.loads(json.dumps(yaml.safe_load(release["values"][0])))
+    default = plain(labelled("variable")["kubernetes_version"]["default"])
+    assert values["image"] == {"tag": f"v{default}.0"}, "it plays the scheduler of the cluster's version"
+    assert values["autoDiscovery"] == {"clusterName": "heed-production"}
+    account = planned['aws_eks_pod_identity_association.pod["cluster-autoscaler"]']
+    assert (account["namespace"], account["service_account"]) == (
+        release["namespace"],
+        values["rbac"]["serviceAccount"]["name"],
+    )
+    changing = [
+        each
+        for each in role(planned, "cluster-autoscaler")
+        if not all(re.match(r"\w+:(Describe|Get)", action) for action in each["Action"])
+    ]
+    assert [each["Condition"] for each in changing] == [
+        {"StringEquals": {"aws:ResourceTag/k8s.io/cluster-autoscaler/heed-production": "owned"}}
+    ]
 
 
 def test_queues_take_messages_from_our_rule_alone(planned: dict[str, dict[str, Any]]) -> None:
