@@ -109,15 +109,16 @@ module "eks" {
         desired_size = var.nodes_per_zone.min
       })
     },
-    # Jenkins' agents have a privileged container each: nothing else shares a node with them (jenkins/casc.yaml).
+    # Jenkins' agents have a privileged container each: nothing else shares a node with them, nor branches' with main's. They
+    # are there while a build asks for them (jenkins/cluster.yaml).
     {
-      for name in ["agents"] : name => merge(local.node, {
+      for name in ["jenkins", "jenkins-main"] : name => merge(local.node, {
         subnet_ids     = module.vpc.private_subnets
         instance_types = ["m7i.xlarge", "m6i.xlarge"] # one build's pod asks for 3 cores and 6 GiB
 
-        min_size     = var.agent_nodes
+        min_size     = 0
         max_size     = var.agent_nodes
-        desired_size = var.agent_nodes
+        desired_size = 0
 
         labels = { "heed/only" = name }
         taints = { only = { key = "heed/only", value = name, effect = "NO_SCHEDULE" } }

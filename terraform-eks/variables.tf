@@ -165,7 +165,7 @@ variable "nodes_per_zone" {
 }
 
 variable "agent_nodes" {
-  description = "Nodes for Jenkins' agents and nothing else, one for each build at a time; none where Jenkins builds elsewhere"
+  description = "Most nodes for Jenkins' agents, one for each build at a time, for main and for branches each; none where Jenkins builds elsewhere"
   type        = number
   default     = 0
 

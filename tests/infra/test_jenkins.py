@@ -6,7 +6,9 @@ import json
 import re
 import shutil
 import subprocess
+from importlib import util
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -137,17 +139,81 @@ def test_the_controller_is_all_in_files_and_has_no_secret_in_them() -> None:
     assert casc["jenkins"]["numExecutors"] == 0
     [submitters] = re.findall(r"submitter '([\w,]+)'", JENKINSFILE)
     assert set(submitters.split(",")) == {user["id"] for user in users}
-    [cloud] = casc["jenkins"]["clouds"]
-    [template] = cloud["kubernetes"]["templates"]
-    assert f"inheritFrom '{template['name']}'" in JENKINSFILE
-    pod = yaml.safe_load(template["yaml"])
-    assert {each["name"] for each in pod["spec"]["containers"]} == {"tools", "docker"}
+    for cloud in clouds().values():
+        [template] = cloud["templates"]
+        assert f"inheritFrom '{template['name']}'" in JENKINSFILE
+        pod = yaml.safe_load(template["yaml"])
+        assert {each["name"] for each in pod["spec"]["containers"]} == {"tools", "docker"}
+        account = ("ServiceAccount", cloud["namespace"], pod["spec"]["serviceAccountName"])
+        assert account in {
+            (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in objects()
+        }
     assert "defaultContainer 'tools'" in JENKINSFILE
-    objects = list(yaml.safe_load_all((JENKINS / "cluster.yaml").read_text()))
-    accounts = {each["metadata"]["name"] for each in objects if each["kind"] == "ServiceAccount"}
-    assert pod["spec"]["serviceAccountName"] in accounts
-    assert cloud["kubernetes"]["namespace"] == pod["metadata"]["namespace"] if "metadata" in pod else "jenkins"
-    assert all(each["metadata"].get("namespace", "jenkins") == "jenkins" for each in objects)
+
+
+def clouds() -> dict[str, dict[str, Any]]:
+    casc = yaml.safe_load((JENKINS / "casc.yaml").read_text(encoding="utf-8"))
+    return {each["kubernetes"]["name"]: each["kubernetes"] for each in casc["jenkins"]["clouds"]}
+
+
+def objects() -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((JENKINS / "cluster.yaml").read_text(encoding="utf-8")))
+
+
+def test_a_branch_cannot_get_at_what_delivers() -> None:
+    """Its Jenkinsfile may say anything: another cloud, another namespace, another account, another node."""
+    casc = yaml.safe_load((JENKINS / "casc.yaml").read_text(encoding="utf-8"))
+    # Another cloud: it is for the job that builds main alone, and that job alone has the permission.
+    assert clouds().keys() == {"main", "branches"}
+    assert clouds()["main"]["usageRestricted"] is True
+    jobs = re.findall(r"multibranchPipelineJob\('([\w-]+)'\)(.*?)\n\}", casc["jobs"][0]["script"], re.DOTALL)
+    assert {name: re.findall(r"(\w+cludes)\('main'\)", body) for name, body in jobs} == {
+        "heed": ["includes"],
+        "heed-branches": ["excludes"],
+    }
+    assert [name for name, body in jobs if "permittedClouds { string('main') }" in body] == ["heed"]
+    assert JENKINSFILE.count("cloud ") == 2
+    assert """cloud "${env.BRANCH_NAME == 'main' ? 'main' : 'branches'}\"""" in JENKINSFILE
+    # Another namespace: each cloud's token rules one.
+    tokens = {
+        each["string"]["id"]: each["string"]["secret"]
+        for each in casc["credentials"]["system"]["domainCredentials"][0]["credentials"]
+    }
+    assert tokens == {name: f"${{{name}-token}}" for name in clouds()}
+    readme = (JENKINS / "README.md").read_text(encoding="utf-8")
+    for name, cloud in clouds().items():
+        assert cloud["credentialsId"] == name
+        assert re.search(rf"-n {cloud['namespace']} get secret controller .*> secrets/{name}-token", readme)
+    bindings = [each for each in objects() if each["kind"] == "RoleBinding"]
+    assert {each["metadata"]["namespace"] for each in bindings} == {each["namespace"] for each in clouds().values()}
+    for each in bindings:
+        assert [subject["namespace"] for subject in each["subjects"]] == [each["metadata"]["namespace"]]
+    assert not {"ClusterRole", "ClusterRoleBinding"} & {each["kind"] for each in objects()}
+    # Another account: the role is for main's namespace.
+    assert '"aws:RequestTag/kubernetes-namespace": "jenkins-main"' in readme
+    assert re.findall(r"create-pod-identity-association .*--namespace ([\w-]+)", readme) == [
+        clouds()["main"]["namespace"]
+    ]
+    # Another node: the cluster takes no pod from there that does not ask for those of its namespace.
+    [policy] = [each for each in objects() if each["kind"] == "ValidatingAdmissionPolicy"]
+    [validation] = policy["spec"]["validations"]
+    assert "object.spec.nodeSelector['heed/only'] == request.namespace" in validation["expression"]
+    assert "!has(object.spec.nodeName)" in validation["expression"]
+    [binding] = [each for each in objects() if each["kind"] == "ValidatingAdmissionPolicyBinding"]
+    assert (binding["spec"]["policyName"], binding["spec"]["validationActions"]) == (
+        policy["metadata"]["name"],
+        ["Deny"],
+    )
+    [chosen] = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+    assert set(chosen["values"]) == {each["namespace"] for each in clouds().values()}
+
+
+def test_the_cluster_would_take_it() -> None:
+    need(util.find_spec("kubernetes_validate") is not None, "kubernetes-validate (from PyPI)")
+    import kubernetes_validate
+
+    for each in objects():
+        kubernetes_validate.validate(each, "1.35", strict=True)
 
 
 def test_agents_have_what_a_build_needs() -> None:
@@ -168,15 +234,18 @@ def test_agents_have_what_a_build_needs() -> None:
 
 def test_agents_run_on_nodes_where_nothing_else_does() -> None:
     """Each has a privileged container; whoever leaves it has the node, and with it the Secrets of each pod there."""
-    [cloud] = yaml.safe_load((JENKINS / "casc.yaml").read_text())["jenkins"]["clouds"]
-    [template] = cloud["kubernetes"]["templates"]
-    spec = yaml.safe_load(template["yaml"])["spec"]
-    assert spec["nodeSelector"] == {"heed/only": "agents"}
-    assert spec["tolerations"] == [{"key": "heed/only", "operator": "Equal", "value": "agents", "effect": "NoSchedule"}]
     cluster = (ROOT / "terraform-eks/cluster.tf").read_text()
-    [group] = re.findall(r'for name in \["agents"\].*?\}\) if var.agent_nodes > 0', cluster, re.DOTALL)
+    [(names, group)] = re.findall(
+        r'for name in (\["jenkins.*?\]) : (.*?)\}\) if var.agent_nodes > 0', cluster, re.DOTALL
+    )
+    assert json.loads(names) == sorted(each["namespace"] for each in clouds().values())
     assert 'labels = { "heed/only" = name }' in group
     assert 'taints = { only = { key = "heed/only", value = name, effect = "NO_SCHEDULE" } }' in group
+    for cloud in clouds().values():
+        [template] = cloud["templates"]
+        assert template["nodeSelector"] == f"heed/only={cloud['namespace']}"
+        spec = yaml.safe_load(template["yaml"])["spec"]
+        assert spec["tolerations"] == [{"key": "heed/only", "operator": "Exists", "effect": "NoSchedule"}]
     # They fit: an xlarge has four cores, of which the system takes little.
     cores = sum(int(each["resources"]["requests"]["cpu"]) for each in spec["containers"])
     assert re.findall(r'"\w+\.(\w+)"', group) == ["xlarge", "xlarge"]
