@@ -177,6 +177,7 @@ ADMISSION_SECONDS = Histogram(
 QUEUE_DEPTH = Reading("heed_queue_depth", "Entries in the queue")
 QUEUE_PENDING = Reading("heed_queue_pending", "Entries in the queue that a worker has and has not done with")
 QUEUE_AGE = Reading("heed_queue_oldest_age_seconds", "Age of the oldest entry in the queue")
+QUEUE_MEMORY = Reading("heed_queue_memory_ratio", "Memory that Redis uses, of what it may; 0 where nothing limits it")
 PROCESSED = Counter("heed_processed_total", "Entries that the worker finished, by outcome", ["outcome"])
 BATCH_SECONDS = Histogram("heed_batch_seconds", "Time to store and acknowledge one batch")
 STORED_DELAY = Histogram(

@@ -13,7 +13,7 @@ from heed.errors import HeedError
 from heed.lifecycle import Heartbeat, Stop, settle
 from heed.settings import load
 from heed.stream.queue import Queue
-from heed.telemetry import QUEUE_AGE, QUEUE_DEPTH, QUEUE_PENDING, configure, log
+from heed.telemetry import QUEUE_AGE, QUEUE_DEPTH, QUEUE_MEMORY, QUEUE_PENDING, configure, log
 from heed.web import health
 from heed.web.serve import serve_in_background
 from worker.consumer import Consumer
@@ -40,6 +40,7 @@ def main() -> None:
         yield QUEUE_DEPTH.of(snapshot.length)
         yield QUEUE_PENDING.of(snapshot.pending)
         yield QUEUE_AGE.of(snapshot.oldest_age)
+        yield QUEUE_MEMORY.of(probe.memory())
 
     checks = {"redis": probe.check, "postgres": lambda: db.check(engine), "schema": lambda: schema.check(engine)}
     serve_in_background(Starlette(routes=health.routes(heartbeat, checks, [waiting])), settings)

@@ -170,6 +170,12 @@ class Queue:
                     oldest = max(oldest, seconds + micros / 1e6 - born)
         return Snapshot(added, length, pending, oldest)
 
+    def memory(self) -> float:
+        """How much of the memory that it may use Redis uses, from 0 to 1; 0 where nothing limits it."""
+        with _redis_errors():
+            info = self.redis.info("memory")
+        return info["used_memory"] / info["maxmemory"] if info["maxmemory"] else 0.0
+
     def check(self) -> str | None:
         """Readiness: None when Redis answers, else a sentence."""
         try:

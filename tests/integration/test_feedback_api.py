@@ -218,8 +218,12 @@ def test_a_full_queue_answers_503_and_recovers(settings: Settings, serve: Callab
 
 def test_out_of_memory_answers_503_and_locks_nobody_out(http: httpx.Client, queue: Queue, redis_url: str) -> None:
     client = redis.Redis.from_url(redis_url)
+    assert queue.memory() == 0  # nothing limits it
+    client.config_set("maxmemory", "1000000000")
+    assert 0 < queue.memory() < 0.5
     client.config_set("maxmemory", "1")
     try:
+        assert queue.memory() > 1
         assert post(http, {"vote": "good"}, Idempotency_Key="k").status_code == 503
     finally:
         client.config_set("maxmemory", "0")
