@@ -618,7 +618,11 @@ def test_deploying_says_what_it_cannot_do(checkout: Path) -> None:
 def test_what_belongs_to_the_cluster_is_apart(kind: str) -> None:
     ran = run(ROOT, "kubectl", "kustomize", f"k8s/cluster/{kind}")
     apart = {each["kind"]: each for each in yaml.safe_load_all(ran.stdout)}
-    assert apart.keys() == {"local": {"Namespace"}, "eks": {"Namespace", "StorageClass"}}[kind]
+    assert apart.keys() == {"Namespace", "PriorityClass"} | ({"StorageClass"} if kind == "eks" else set())
+    for name in STORES:
+        priority = pods(kind)[name]["spec"]["priorityClassName"]
+        assert priority == apart["PriorityClass"]["metadata"]["name"]
+    assert all("priorityClassName" not in pods(kind)[name]["spec"] for name in SERVICES)
     assert apart["Namespace"]["metadata"]["name"] == "heed"
     assert apart["Namespace"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     if kind == "eks":
