@@ -32,6 +32,8 @@ resource "helm_release" "traefik" {
       "--entryPoints.web.http.redirections.entryPoint.to=:443",
       "--entryPoints.web.http.redirections.entryPoint.scheme=https",
       "--entryPoints.web.http.redirections.entryPoint.permanent=true",
+      # Sooner than the sites close an idle connection (heed/web/serve.py): one that closes under a customer's answer is a 502.
+      "--serversTransport.forwardingTimeouts.idleConnTimeout=10s",
     ]
 
     service = {

@@ -282,6 +282,13 @@ def test_names_and_numbers_are_the_codes(planned: dict[str, dict[str, Any]]) -> 
     assert Settings.model_fields["aws_region"].default == plain(labelled("variable")["region"]["default"])
 
 
+def test_a_kept_connection_ends_at_traefik_first(planned: dict[str, dict[str, Any]]) -> None:
+    arguments = yaml.safe_load(planned["helm_release.traefik"]["values"][0])["additionalArguments"]
+    [idle] = [each for each in arguments if each.startswith("--serversTransport.forwardingTimeouts.idleConnTimeout=")]
+    [kept] = re.findall(r"timeout_keep_alive=(\d+),", (ROOT / "heed/web/serve.py").read_text(encoding="utf-8"))
+    assert int(idle.partition("=")[2].removesuffix("s")) * 2 <= int(kept)
+
+
 def test_the_settings_it_gives_are_settings(planned: dict[str, dict[str, Any]], told: list[dict[str, Any]]) -> None:
     [plan] = [line["test_plan"] for line in told if line["type"] == "test_plan" and line["@testrun"] == "everything"]
     given = plan["output_changes"]["settings"]["after"]
