@@ -265,13 +265,60 @@ def test_chosen_exported_and_kept_as_a_view(page: Page, engine: sa.Engine) -> No
     expect(page.locator("#rows > li")).to_have_count(1)
     page.get_by_role("button", name="Remove That <b>Monday</b>").click()
     expect(kept).to_be_hidden()
-    page.evaluate("localStorage.setItem('feedback-views', '{nonsense')")
+    page.evaluate("localStorage.setItem('feedback-views:admin', '{nonsense')")
     open_list(page, "?q=never")
     expect(page.get_by_role("heading", name="No answer fits")).to_be_visible()
     assert_accessible(page)
     picture(page, "feedback-none")
     page.get_by_role("link", name="Clear filters").last.click()
     expect(page.locator("#rows > li")).to_have_count(7)
+
+
+def test_views_are_their_persons_in_a_browser_that_is_shared(page: Page, engine: sa.Engine) -> None:
+    fill(engine)
+    with engine.begin() as connection:
+        people.add(connection, "tests", "ann", Role.MANAGER, None, passwords.hash_of("their-password"))
+    kept = page.get_by_role("navigation", name="Your views")
+    open_list(page, "?q=delivery")
+    page.get_by_text("Keep this view").click()
+    page.get_by_label("Name", exact=True).fill("About Mrs Smith")
+    page.keyboard.press("Enter")
+    expect(kept.get_by_role("link", name="About Mrs Smith")).to_be_visible()
+    page.locator(".bar .menu > summary").click()
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/login")
+    log_in(page.context, "ann", "their-password")
+    open_list(page)
+    expect(page.locator("#keep")).to_be_visible()  # the views were looked for
+    expect(kept).to_be_hidden()
+    log_in(page.context)
+    open_list(page)
+    expect(kept.get_by_role("link", name="About Mrs Smith")).to_be_visible()
+
+
+def test_menus_close_when_they_are_left(page: Page, engine: sa.Engine) -> None:
+    fill(engine)
+    open_list(page)
+    you, keep = page.locator(".bar .menu"), page.locator("#keep .menu")
+    account = page.get_by_role("link", name="Your account")
+    you.locator("summary").click()
+    expect(account).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(account).to_be_hidden()
+    keep.locator("summary").click()
+    page.get_by_label("Name", exact=True).fill("Mine")
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Name", exact=True)).to_be_hidden()
+    expect(keep.locator("summary")).to_be_focused()
+    you.locator("summary").click()
+    expect(account).to_be_visible()
+    page.get_by_role("heading", name="Feedback", exact=True).click()
+    expect(account).to_be_hidden()
+    you.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(account).to_be_visible()
+    page.get_by_role("link", name="Overview").focus()
+    expect(account).to_be_hidden()
 
 
 def test_a_viewer_on_a_phone_in_the_dark(browser: Browser, site: str, engine: sa.Engine) -> None:

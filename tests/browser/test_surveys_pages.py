@@ -18,7 +18,9 @@ from results_data import answer
 
 from api.feedback.app import create_app as create_form
 from api.results.app import create_app
-from heed.contracts import DEFAULT_SURVEY, Label
+from heed import passwords
+from heed.contracts import DEFAULT_SURVEY, Label, Role
+from heed.db import people
 from heed.db import surveys as kept
 from heed.settings import Settings
 from heed.stream import surveys as published
@@ -114,6 +116,7 @@ def test_made_changed_and_closed(opened: Callable[..., Page], site: str, engine:
     with engine.begin() as connection:
         theirs = kept.one(connection, "delivery")
         assert theirs is not None
+        people.add(connection, "tests", "ben", Role.MANAGER, None, passwords.hash_of("their-password"))
         kept.save(connection, "ben", theirs.model_copy(update={"burst": 20}))
     page.locator("#question").fill("And mine?")
     page.get_by_role("button", name="Save", exact=True).click()
@@ -123,12 +126,17 @@ def test_made_changed_and_closed(opened: Callable[..., Page], site: str, engine:
     picture(page, "survey-conflict")
     page.get_by_role("link", name="Start from the newest version").click()
 
-    # What could not be sent is there again.
+    # What could not be sent is there again, for who wrote it.
     page.locator("#question").fill("Kept?")
     page.context.set_offline(True)
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator("#question")).to_have_count(0)
     page.context.set_offline(False)
+    assert page.context.request.post("/login", form={"name": "ben", "password": "their-password"}).ok
+    page.goto("/surveys/delivery")
+    expect(page.get_by_label("Closes (Asia/Tokyo)")).to_have_value("2099-01-01T09:00")  # the script was there
+    expect(page.locator("#question")).not_to_have_value("Kept?")
+    assert page.context.request.post("/login", form={"password": ADMIN_PASSWORD}).ok
     page.goto("/surveys/delivery")
     expect(page.locator("#unsaved")).to_have_text("It could not be saved before. What you wrote is back.")
     expect(page.locator("#question")).to_have_value("Kept?")

@@ -6,6 +6,7 @@ import { byId, el, say, svg } from "./dom.js";
 const PREVIEW_MS = 400;
 const PULLED_MS = 500;
 const MOMENT = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+const DRAFT = `heed:draft:${document.body.dataset.person}:`; // whoever logs in meanwhile
 const COLOR = /^#[0-9a-f]{6}$/i;
 
 for (const time of document.querySelectorAll("time[datetime]")) time.textContent = MOMENT.format(new Date(time.dateTime));
@@ -81,7 +82,7 @@ function edit(form) {
 // What was sent and not answered, while something was away, is there again when the page is.
 
 function draftOf(form) {
-  return `heed:draft:${new URL(form.action).pathname}`;
+  return DRAFT + new URL(form.action).pathname;
 }
 
 function remember(form) {
@@ -94,7 +95,7 @@ function remember(form) {
 
 function forget(form) {
   sessionStorage.removeItem(draftOf(form));
-  sessionStorage.removeItem("heed:draft:/surveys/new");
+  sessionStorage.removeItem(`${DRAFT}/surveys/new`);
 }
 
 /** Whether there was something, of this same version. */

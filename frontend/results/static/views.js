@@ -1,8 +1,10 @@
 // Views of the feedback page that somebody keeps under a name, in this browser. A view is its address.
+//
+// Guarantees: who logs in after somebody else, in the same browser, is shown none of theirs.
 
 import { byId, el } from "./dom.js";
 
-const KEPT = "feedback-views";
+const KEPT = `feedback-views:${document.body.dataset.person}`;
 const MOST = 30;
 
 /** The views that are kept: {name, query}; none when what is there is not ours. */
