@@ -97,7 +97,8 @@ def test_periods_charts_words_and_print(site: str, engine: sa.Engine, opened: Ca
         )
         assert light != moods.evaluate(f"canvas => ({blank})(canvas).toDataURL()")
         word = page.get_by_role("link", name="not … work")
-        expect(word).to_have_attribute("href", "/feedback?survey=default&label=negative&q=work")
+        period = r"&from=\d{4}-\d\d-\d\d&to=\d{4}-\d\d-\d\d&tz=Europe%2FBerlin"
+        expect(word).to_have_attribute("href", re.compile(rf"/feedback\?survey=default&label=negative&q=work{period}$"))
         expect(page.get_by_role("region", name="Why tickets were asked for")).to_contain_text(
             "The words read negative6 · 100 %"
         )
@@ -144,6 +145,36 @@ def test_periods_charts_words_and_print(site: str, engine: sa.Engine, opened: Ca
         page.emulate_media(media="print", color_scheme="light")
         expect(page.get_by_role("button", name="90 days")).to_be_hidden()
         picture(page, "overview-print")
+
+
+def test_counts_lead_to_the_answers_behind_them(
+    site: str, engine: sa.Engine, opened: Callable[..., BrowserContext]
+) -> None:
+    now = datetime.now(UTC)
+    for days in (0, 2, 40):
+        unhappy(engine, f"It does not work {days}", now - timedelta(days=days), vote="bad")
+        answer(
+            engine, f"Lovely {days}", vote="good", label=Label.POSITIVE, p_negative=0.1, at=now - timedelta(days=days)
+        )
+    with watched(opened(), site) as page:
+        for period, answers in (("24h", 1), ("30d", 2), ("90d", 3)):
+            for name, number in (
+                ("Answers", 2 * answers),
+                ("Negative, of the words read", answers),
+                ("Votes: 🙁 Bad", answers),
+                ("Selected for a ticket", answers),
+            ):
+                page.goto(f"/?period={period}")
+                loaded(page)
+                tile(page, name).get_by_role("link").click()
+                expect(page.locator("#rows > li")).to_have_count(number)
+            page.goto(f"/?period={period}")
+            loaded(page)
+            page.get_by_role("link", name="The words read negative").click()
+            expect(page.locator("#rows > li")).to_have_count(answers)
+        page.goto(f"/digest?date={now - timedelta(days=2):%Y-%m-%d}&tz=UTC")
+        page.get_by_role("link", name="not … work").click()
+        expect(page.locator("#rows > li")).to_have_count(1)
 
 
 def test_live_paused_and_two_browsers(site: str, engine: sa.Engine, opened: Callable[..., BrowserContext]) -> None:

@@ -16,6 +16,14 @@ export function duration(seconds) {
   return `${Math.round(least / 86_400)} days`;
 }
 
+/** Where the period's answers are that fit `asked`: by its days, or, where it does not begin and end with a day, by its
+ * moments. */
+function answersOf({ survey, tz, first_day: from, last_day: to, now }, asked) {
+  const { since, until } = now;
+  const days = [since, until].every((moment) => moment.slice(11, 19) === "00:00:00");
+  return `/feedback?${new URLSearchParams({ survey, ...asked, ...(days ? { from, to, tz } : { since, until }) })}`;
+}
+
 /** `now` beside `before`: which way it went, in words, and what it was. `more` and `less` are the words, `tone` says
  * whether more is good (1), bad (-1) or neither (0), `step` the smallest difference that is one. */
 function change(now, before, { show, differ = show, more = "more", less = "fewer", tone = 0, step = 1 }) {
@@ -41,7 +49,9 @@ const tile = (name, value, ...about) =>
 const none = (text) => el("span", { class: "soft" }, text);
 
 /** The tiles. */
-export function tiles({ now, before, options, open_tickets: open, oldest_waiting_seconds: waiting }) {
+export function tiles(found) {
+  const { now, before, options, open_tickets: open, oldest_waiting_seconds: waiting } = found;
+  const behind = (asked, text) => el("a", { href: answersOf(found, asked) }, text);
   const points = (share) => `${count(Math.round(share * 100))} ${Math.round(share * 100) === 1 ? "point" : "points"}`;
   const shares = { show: percent, differ: points, less: "less", step: 0.01 };
   const voted = (figures) => options.reduce((sum, option) => sum + figures.votes[option.key], 0);
@@ -52,15 +62,15 @@ export function tiles({ now, before, options, open_tickets: open, oldest_waiting
   const times = { show: duration, more: "longer", less: "shorter", tone: -1 };
   const stars = (rating) => `${ONE.format(rating)}`;
   return [
-    tile("Answers", count(now.answers), change(now.answers, before.answers, { show: count })),
+    tile("Answers", behind({}, count(now.answers)), change(now.answers, before.answers, { show: count })),
     tile(
       "Negative, of the words read",
-      now.negative_share === null ? none("no words") : percent(now.negative_share),
+      now.negative_share === null ? none("no words") : behind({ label: "negative" }, percent(now.negative_share)),
       change(now.negative_share, before.negative_share, { ...shares, tone: -1 }),
     ),
     tile(
       `Votes: ${unhappy.face} ${unhappy.label}`,
-      share(now) === null ? none("no votes") : percent(share(now)),
+      share(now) === null ? none("no votes") : behind({ vote: unhappy.key }, percent(share(now))),
       change(share(now), share(before), { ...shares, tone: unhappy.unhappy ? -1 : 0 }),
     ),
     tile(
@@ -68,7 +78,11 @@ export function tiles({ now, before, options, open_tickets: open, oldest_waiting
       now.average_rating === null ? none("no ratings") : `${stars(now.average_rating)} of 5`,
       change(now.average_rating, before.average_rating, { show: stars, more: "higher", less: "lower", tone: 1, step: 0.1 }),
     ),
-    tile("Selected for a ticket", count(now.selected), change(now.selected, before.selected, { show: count, tone: -1 })),
+    tile(
+      "Selected for a ticket",
+      behind({ selected: true }, count(now.selected)),
+      change(now.selected, before.selected, { show: count, tone: -1 }),
+    ),
     tile(
       "Until the ticket is there",
       ticket[0] === null ? none("no tickets") : duration(ticket[0]),
@@ -88,7 +102,8 @@ export function tiles({ now, before, options, open_tickets: open, oldest_waiting
 }
 
 /** Why answers were selected. */
-export function reasons({ reasons: found, now }) {
+export function reasons(found) {
+  const { now } = found;
   const { looked_at: lookedAt } = now.tickets;
   if (!lookedAt) {
     const why = now.selected
@@ -96,9 +111,12 @@ export function reasons({ reasons: found, now }) {
       : "No answer of this period asks for a ticket.";
     return [el("p", { class: "soft" }, why)];
   }
-  const shown = Object.entries(found).filter(([, number]) => number);
+  const shown = Object.entries(found.reasons).filter(([, number]) => number);
   shown.sort(([, one], [, other]) => other - one);
-  const named = (reason) => REASONS[reason][0].toUpperCase() + REASONS[reason].slice(1);
+  const named = (reason) => {
+    const name = REASONS[reason][0].toUpperCase() + REASONS[reason].slice(1);
+    return el("a", { href: answersOf(found, { selected: true, reason }) }, name);
+  };
   return [
     el("div", { class: "figures" }, ...shown.map(([reason, number]) => figure(named(reason), number, lookedAt, "range"))),
     el(
@@ -113,15 +131,15 @@ export function reasons({ reasons: found, now }) {
 }
 
 /** The words that moved negative answers most, each a way to the answers that say it. */
-export function words({ words: found, survey, negatives_looked_at: lookedAt }) {
-  if (!found.length) {
+export function words(found) {
+  const { words: told, negatives_looked_at: lookedAt } = found;
+  if (!told.length) {
     const why = lookedAt
       ? "The negative answers of this period have no words in common that tell why."
       : "No answer of this period reads negative.";
     return [el("p", { class: "soft" }, why)];
   }
   const line = ({ word, negated, answers, share, share_before: before }) => {
-    const query = new URLSearchParams({ survey, label: "negative", q: word });
     // Of a few answers one more or less says nothing.
     const differs = before !== null && Math.abs(share - before) * lookedAt >= TELLING;
     const trend = !differs ? "" : share > before ? "▲ more often" : "▼ less often";
@@ -131,7 +149,7 @@ export function words({ words: found, survey, negatives_looked_at: lookedAt }) {
       el(
         "th",
         { scope: "row" },
-        el("a", { href: `/feedback?${query}` }, negated ? el("span", { class: "soft" }, "not … ") : null, el("bdi", {}, word)),
+        el("a", { href: answersOf(found, { label: "negative", q: word }) }, negated ? el("span", { class: "soft" }, "not … ") : null, el("bdi", {}, word)),
       ),
       el("td", {}, count(answers)),
       el("td", {}, percent(share)),
@@ -148,7 +166,7 @@ export function words({ words: found, survey, negatives_looked_at: lookedAt }) {
         "table",
         { class: "small number words-table" },
         el("thead", {}, el("tr", {}, ...head)),
-        el("tbody", {}, ...found.map(line)),
+        el("tbody", {}, ...told.map(line)),
       ),
     ),
     el(

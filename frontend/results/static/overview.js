@@ -219,7 +219,7 @@ class Overview {
     const day = new Intl.DateTimeFormat("en-GB", DAY);
     const dates = day.formatRange(new Date(found.first_day), new Date(found.last_day));
     this.#tell(`${dates}, ${GROUPS[found.group]}, in the time of ${found.tz.replaceAll("_", " ")}.`, found);
-    byId("key").replaceChildren(...tiles(found));
+    renew(byId("key"), ...tiles(found));
     renew(byId("reasons"), ...reasons(found));
     renew(byId("words"), ...words(found));
     renew(byId("desk"), ...desk(found));
