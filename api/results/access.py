@@ -187,11 +187,20 @@ class Gate:
             return
         async with AsyncExitStack() as held:
             try:
-                await held.enter_async_context(self._turns.one(who.actor))
+                turn = await held.enter_async_context(self._turns.one(who.actor))
             except Problem as busy:
                 await self._refuse(request, busy)(scope, receive, not_kept)
                 return
-            await self.app(scope, receive, not_kept)
+
+            async def in_turn(message: Message) -> None:
+                waits = message.get("more_body", False)  # for its reader, and asks nothing of Postgres meanwhile
+                if waits:
+                    turn.leave()
+                await not_kept(message)
+                if waits:
+                    await turn.take()
+
+            await self.app(scope, receive, in_turn)
 
     def _check(self, who: Who, method: str, right: Right | None, rights: dict[str, Right], headers: Headers) -> None:
         if not rights:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -53,3 +54,30 @@ def test_many_searches_of_one_keep_nobody_else_waiting(
     assert set(statuses) <= {200, 503}, statuses
     assert ann.get("/api/v1/feedback?q=slow").status_code == 200, "the turns were given back"
     ann.close()
+
+
+def test_files_that_are_read_slowly_keep_nobody_waiting(
+    settings: Settings, engine: sa.Engine, serve: Callable[[Any], Served]
+) -> None:
+    """Nor whoever has the same password or key: their reader is waited for, not Postgres."""
+    url = serve(create_app(settings)).url
+    with engine.begin() as connection:  # more than sockets hold
+        connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        connection.execute(
+            sa.text("""
+            INSERT INTO feedback (id, survey, client, source, comment, reply, received_at, label, compound, scores,
+                                  scorer, selected, reasons, policy)
+            SELECT CAST(lpad(to_hex(1700000000000 + n), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0') AS uuid),
+                   'default', 'c' || n, 'api', repeat('x', 4000), false, now(), 'neutral', 0, '{}', 'none',
+                   false, '{}', 'none'
+            FROM generate_series(1, 4000) AS n""")
+        )
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=30) as anyone, ExitStack() as unread:
+        for _ in range(EACH):
+            opened = anyone.stream("GET", "/api/v1/feedback", params={"format": "jsonl"})
+            assert unread.enter_context(opened).status_code == 200
+        asked = {"limit": 1}
+        wait_for(
+            lambda: anyone.get("/api/v1/feedback", params=asked).status_code == 200, what="a list beside the files"
+        )

@@ -16,12 +16,19 @@ def test_so_many_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         everybody = Turns()
         async with AsyncExitStack() as taken:
+            held = None
             for _ in range(EACH):
-                await taken.enter_async_context(everybody.one("ann"))
-            with pytest.raises(Problem, match=f"{EACH} of your requests"):
+                held = await taken.enter_async_context(everybody.one("ann"))
+            with pytest.raises(Problem, match=f"{EACH} requests of ann"):
                 await taken.enter_async_context(everybody.one("ann"))
             async with everybody.one("bob"):
                 pass
+            assert held is not None
+            held.leave()
+            held.leave()  # which gives no second one back
+            async with everybody.one("ann"):
+                with pytest.raises(Problem):
+                    await taken.enter_async_context(everybody.one("ann"))
         with pytest.raises(ZeroDivisionError):
             async with everybody.one("ann"):
                 raise ZeroDivisionError
