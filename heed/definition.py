@@ -54,8 +54,9 @@ def _wrongs(said: dict[str, Any], survey: Survey) -> Iterator[Wrong]:
             if name in part and not part[name].strip():
                 yield Wrong(f"{where}{name}", "it is empty")
     keys = [option.key for option in survey.options]
-    if len(set(keys)) < len(keys):
-        yield Wrong("options", f"two options have the key {keys[0]!r}")
+    for number, key in enumerate(keys):
+        if key in keys[:number]:
+            yield Wrong(f"options.{number}.key", f"two options have the key {key!r}")
     for language, texts in survey.texts.items():
         for key in texts.options:
             if key not in keys:

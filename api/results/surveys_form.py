@@ -12,12 +12,14 @@ from typing import Any
 from starlette.datastructures import FormData
 
 from heed.contracts import Survey
+from heed.contracts.survey import OPTIONS_MOST
 from heed.definition import BURST_MOST, Wrong
 from heed.web.languages import LANGUAGES
 
 Given = Mapping[str, str]
 UNHAPPY = "unhappy_ratings."  # and the rating
 _CHECKED = "yes"
+_PARTS = ("key", "label", "face")  # of an option
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 
 _SAYS = {
@@ -40,7 +42,27 @@ _SAYS = {
 def given_by(form: FormData) -> dict[str, str]:
     """The fields as text; files are ignored."""
     # Browsers send line breaks as CR LF.
-    return {name: value.replace("\r\n", "\n") for name, value in form.items() if isinstance(value, str)}
+    given = {name: value.replace("\r\n", "\n") for name, value in form.items() if isinstance(value, str)}
+    return _closed_up(given)
+
+
+def _closed_up(given: dict[str, str]) -> dict[str, str]:
+    """The same without the options of which nothing is said: those behind them close up."""
+    said = [
+        number
+        for number in range(OPTIONS_MOST)
+        if any(given.get(f"options.{number}.{part}", "").strip() for part in _PARTS)
+    ]
+    where = {str(old): str(new) for new, old in enumerate(said)}
+    closed = {f"options.{number}.{part}": "" for number in range(2) for part in _PARTS}
+    for name, value in given.items():
+        before, options, rest = name.partition("options.")
+        number, dot, part = rest.partition(".")
+        if not options:
+            closed[name] = value
+        elif number in where:
+            closed[f"{before}{options}{where[number]}{dot}{part}"] = value
+    return closed
 
 
 def definition_of(given: Given, slug: str) -> dict[str, Any]:
@@ -49,7 +71,9 @@ def definition_of(given: Given, slug: str) -> dict[str, Any]:
     def said(name: str) -> str:
         return given.get(name, "").strip()
 
-    keys = [said(f"options.{number}.key") for number in range(2)]
+    # Two are always asked for; of the others those of which something is said.
+    many = max([2, *(int(name.split(".")[1]) + 1 for name in given if re.fullmatch(r"options\.[0-4]\.key", name))])
+    keys = [said(f"options.{number}.key") for number in range(many)]
     defined: dict[str, Any] = {
         "slug": slug,
         "question": said("question"),
@@ -137,9 +161,9 @@ def _sentence(wrong: Wrong, given: Given) -> tuple[str, str]:
     if "NUL" in wrong.why:
         message = "This has a character that cannot be kept. Remove it."
     elif wrong.field == "options":
-        if "has to stay" in wrong.why:
-            return "options.0.key", f"The option {wrong.why.partition(' ')[0]} has to stay: answers chose it."
-        return "options.1.key", "The two options need different keys."
+        return "options.0.key", f"The option {wrong.why.partition(' ')[0]} has to stay: answers chose it."
+    elif "two options" in wrong.why:
+        message = "Another option has this key."
     elif parts[0] == "texts":
         language = LANGUAGES[parts[1]].name if len(parts) > 1 and parts[1] in LANGUAGES else "this language"
         message = f"{language}: ask in at most 300 characters, and keep labels to at most 80."

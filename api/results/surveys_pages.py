@@ -21,6 +21,7 @@ from api.results.surveys_models import LinesWanted, Number, Rehearsal
 from api.results.templates import Templates
 from heed import definition, qr, theme
 from heed.contracts import DEFAULT_SURVEY, Survey
+from heed.contracts.survey import OPTIONS_MOST
 from heed.contracts.text import Slug
 from heed.db.surveys import RESERVED
 from heed.definition import NotASurvey, Wrong
@@ -206,6 +207,7 @@ def _editor(given: Given) -> Mapping[str, Any]:
     return {
         "languages": names if language in names or not language else {**names, language: language},
         "unhappy": UNHAPPY,
+        "options_most": OPTIONS_MOST,
         "theme": theme.theme(color) if theme.is_color(color) else None,
     }
 

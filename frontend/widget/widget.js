@@ -1,6 +1,6 @@
 // Heed's widget: a launcher with a dialog, or the form in a place of the page (settings: docs/embed.md).
-// Guarantees: never throws into the page, leaves it window.Heed alone, costs nothing before the form is wanted, and
-// believes its own frame only; what customers write stays in it.
+// Guarantees: throws nothing into the page, leaves it window.Heed alone, costs nothing before the form is wanted,
+// believes its own frame only, in which stays what customers write.
 (async () => {
   "use strict";
   const WORDS = {
@@ -12,7 +12,7 @@
     ja: ["ご意見を送る", "閉じる", "ここにはフォームを表示できません。", "新しいタブで開く"],
     ar: ["شاركنا رأيك", "إغلاق", "لا يمكن عرض النموذج هنا.", "افتحه في علامة تبويب جديدة"],
   };
-  // Constructed below, since the page's policy may forbid inline styles.
+  // Constructed: inline ones may be forbidden.
   const STYLE = `
 :host { all: initial !important; display: block !important; color-scheme: light dark !important }
 .heed { --accent: #0b6b53; --text: #fff; --ground: #f6f7f5; --ink: #1b2420; font: 16px/1.5 system-ui, sans-serif;
@@ -44,7 +44,7 @@ iframe { width: 100%; height: 480px; min-height: 0; border: 0; color-scheme: lig
 @media (prefers-reduced-motion: reduce) { dialog { animation: none } }
 @media print { .launcher { display: none } }`;
 
-  const script = document.currentScript; // later it is another one, or none
+  const script = document.currentScript; // only now
   if (!script) throw "load widget.js by a script tag, not as a module";
   if (document.readyState === "loading") await new Promise((go) => addEventListener("DOMContentLoaded", go));
   const data = script.dataset;
@@ -100,17 +100,17 @@ iframe { width: 100%; height: 480px; min-height: 0; border: 0; color-scheme: lig
     note.replaceChildren(fails, link);
     if (dialog?.open) link.focus();
   }
-  // Each page in the frame; again when another widget or tab got a token.
+  // Each page in the frame; again when another widget got a token.
   function greet() {
     if (!frame) return;
     clearTimeout(timer);
-    if (!ready) timer = setTimeout(fail, 2_000); // a page that may not be framed loads, but is silent
+    if (!ready) timer = setTimeout(fail, 2_000); // a page that may not be framed is silent
     const { user, userHash: user_hash } = data;
     const who = user && user_hash ? { user, user_hash } : { client: token() };
     const url = data.url ?? location.origin + location.pathname; // a query may be private
     frame.contentWindow?.postMessage({ heed: "hello", color, url, app: data.app, ref: data.ref, ...who }, site);
   }
-  // By which a browser is known again. Kept by this page, since the frame may be forbidden to.
+  // By which a browser is known again; the frame may not be allowed to keep it.
   function token(given) {
     try {
       if (given) localStorage[store] = given;
@@ -136,7 +136,7 @@ iframe { width: 100%; height: 480px; min-height: 0; border: 0; color-scheme: lig
       clearTimeout(timer);
       ready = true;
       failed = frame.hidden = false;
-      // Uncovered where it is drawn to stay: until then a quick press would meet what was there before.
+      // Once drawn where it stays: before, a press would miss.
       requestAnimationFrame(() => requestAnimationFrame(() => note.remove()));
       if (dialog?.open) frame.focus();
       tell("ready");
@@ -165,17 +165,17 @@ iframe { width: 100%; height: 480px; min-height: 0; border: 0; color-scheme: lig
     new IntersectionObserver(near, { rootMargin: "300px" }).observe(host);
   } else {
     const close = element("button", { "aria-label": closes, autofocus: "" }, "×");
-    const bar = element("div", { class: "bar" }, label, close); // above the form, but after it for the keyboard
+    const bar = element("div", { class: "bar" }, label, close); // above, but for the keyboard below
     dialog = element("dialog", { class: place, "aria-label": label }, box, bar);
     close.onclick = () => dialog.close();
-    dialog.onclick = ({ target: on }) => void (on === dialog && dialog.close()); // beside it; false would stop links
+    dialog.onclick = ({ target: on }) => void (on === dialog && dialog.close()); // false would stop links
     const launcher = element("button", { class: `launcher ${place}` }, label);
     launcher.onclick = open;
     heed.append(launcher, dialog);
-    document.querySelector(`body > [data-heed="${survey}"]`)?.remove(); // a script that runs twice makes one
+    document.querySelector(`body > [data-heed="${survey}"]`)?.remove(); // a script that runs twice
     document.body.append(host);
   }
-  const before = window.Heed; // of another tag
+  const before = window.Heed;
   const mine = (name) => host.isConnected && (name ?? survey) === survey && open();
   window.Heed = {
     open: (name) => (dialog && mine(name)) || before?.open(name) || mine(name),

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from heed.contracts.text import LanguageCode, OptionKey, Slug
 
+OPTIONS_MOST = 5  # as many as faces tell apart at a glance
 ORIGINS_MOST = 3_000  # characters; they go into a header, and proxies allow some 4,000 to 8,000 for all
 
 
@@ -73,9 +74,9 @@ class Texts(BaseModel):
 
 
 class Survey(BaseModel):
-    """A question with its options, in `language` and in those of `texts`. It takes answers from `opens_at` until
-    `closes_at`. Pages of `origins` may embed the form and send answers. More answers than `burst` in a minute are taken
-    and become tickets only when a manager says so (None: never too many).
+    """A question with its two to five options, in `language` and in those of `texts`. It takes answers from `opens_at`
+    until `closes_at`. Pages of `origins` may embed the form and send answers. More answers than `burst` in a minute are
+    taken and become tickets only when a manager says so (None: never too many).
 
     `version` counts what was saved under this name, from 1. `color` is the accent of its pages, which keep it readable.
 
@@ -88,7 +89,7 @@ class Survey(BaseModel):
 
     slug: Slug
     question: Question
-    options: Annotated[tuple[Option, ...], Field(min_length=2, max_length=2)]
+    options: Annotated[tuple[Option, ...], Field(min_length=2, max_length=OPTIONS_MOST)]
     rating: bool = True
     unhappy_ratings: tuple[Annotated[int, Field(ge=1, le=5)], ...] = (1, 2)
     threshold: Annotated[float, Field(gt=0, le=1)] | None = None

@@ -18,7 +18,7 @@ from results_data import answer
 
 from api.feedback.app import create_app
 from api.feedback.tokens import Tokens
-from heed.contracts import DEFAULT_SURVEY, StreamEntry, parse_entry
+from heed.contracts import DEFAULT_SURVEY, Option, StreamEntry, parse_entry
 from heed.db import ledger
 from heed.settings import Settings
 from heed.stream import surveys
@@ -534,6 +534,26 @@ def test_long_words_and_forced_colours(opened: Callable[..., Page], settings: Se
     publish(settings, slug="long", question="Q" * 300, options=options)
     page = opened("/s/long", viewport={"width": 320, "height": 640}, forced_colors="active", reduced_motion="reduce")
     shown(page, "form-long")
+
+
+@pytest.mark.parametrize("look", ["phone", "desktop-dark", "phone-dark-arabic"], indirect=True)
+def test_five_options_are_a_list(
+    look: str, opened: Callable[..., Page], settings: Settings, accepted: Callable[[], list[StreamEntry]]
+) -> None:
+    faces = zip("🤩🙂😐🙁😡", ["Great", "Good", "So so, I would say", "Bad", "U" * 60], strict=True)
+    options = tuple(Option(key=f"m{at}", label=label, face=face) for at, (face, label) in enumerate(faces))
+    publish(settings, slug="moods", options=options)
+    page = opened("/s/moods?vote=m1", **LOOKS[look])
+    expect(option(page, "Good")).to_be_checked()
+    tops = [box["y"] for each in page.locator(".options .choice").all() if (box := each.bounding_box())]
+    assert len(set(tops)) == 5, "one below the other"
+    shown(page, f"form-five-{look}")
+    option(page, "Good").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    state(page, "accepted")
+    assert [entry.vote for entry in accepted()] == ["m3"]
 
 
 def test_it_is_light_and_still(browser: Browser, site: str) -> None:

@@ -4,7 +4,7 @@ digest."""
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -15,10 +15,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from results_data import answer
 
 from api.results.app import create_app
-from heed.contracts import Driver, Label, TicketState
+from heed.contracts import DEFAULT_SURVEY, Driver, Label, TicketState
 from heed.db import outbox
 from heed.db.notify import changed
-from heed.db.tables import ticket_counts, tickets
+from heed.db.tables import surveys, ticket_counts, tickets
 from heed.settings import Settings
 
 BERLIN: dict[str, Any] = {"timezone_id": "Europe/Berlin", "locale": "en-GB"}
@@ -175,6 +175,30 @@ def test_counts_lead_to_the_answers_behind_them(
         page.goto(f"/digest?date={now - timedelta(days=2):%Y-%m-%d}&tz=UTC")
         page.get_by_role("link", name="not … work").click()
         expect(page.locator("#rows > li")).to_have_count(1)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_five_options_have_five_shades(
+    site: str, engine: sa.Engine, opened: Callable[..., BrowserContext], scheme: Literal["light", "dark"]
+) -> None:
+    options = [{"key": f"m{n}", "label": f"Mood {n}", "face": "", "unhappy": n > 3} for n in range(1, 6)]
+    definition = DEFAULT_SURVEY.written() | {"options": options}
+    with engine.begin() as connection:
+        connection.execute(sa.update(surveys).where(surveys.c.slug == "default").values(definition=definition))
+    for at in range(10):
+        answer(engine, vote=f"m{at % 5 + 1}")
+    with watched(opened(color_scheme=scheme), site) as page:
+        page.goto("/")
+        loaded(page)
+        expect(tile(page, "Votes: the unhappy options")).to_contain_text("40 %")
+        fills = page.locator("#polls .swatch rect").evaluate_all(
+            "all => all.map((each) => getComputedStyle(each).fill)"
+        )
+        assert len(set(fills)) == 5
+        expect(page.locator("#polls .swatch:has(.swatch__lines)")).to_have_count(2)
+        expect(page.locator("#polls")).to_contain_text("Mood 4 20 %")
+        assert_accessible(page)
+        picture(page, f"results-five-options-{scheme}")
 
 
 def test_live_paused_and_two_browsers(site: str, engine: sa.Engine, opened: Callable[..., BrowserContext]) -> None:

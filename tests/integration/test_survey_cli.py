@@ -96,7 +96,7 @@ def test_made_shown_changed_listed(heed: Heed, engine: sa.Engine, tmp_path: Path
         ({"options": [{"key": "a b", "label": "A"}, {"key": "b", "label": "B"}]}, "options.0.key: String should match"),
         (
             {"options": [{"key": "a", "label": "A"}, {"key": "a", "label": "B"}]},
-            "options: two options have the key 'a'",
+            "options.1.key: two options have the key 'a'",
         ),
         (
             {"options": [{"key": "a", "label": "A", "happy": 1}, {"key": "b", "label": "B"}], "texts": {}},

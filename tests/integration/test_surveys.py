@@ -267,6 +267,58 @@ def test_by_forms_alone(site: str, api: httpx.Client) -> None:
         assert "/s/shop" in http.get("/surveys/shop/poster").text
 
 
+MOODS = [{"key": f"m{number}", "label": f"Mood {number}", "unhappy": number > 3} for number in range(1, 6)]
+
+
+def test_two_to_five_options(api: httpx.Client) -> None:
+    for many in (2, 5):
+        made = api.put(f"/surveys/with-{many}", json=DELIVERY | {"slug": f"with-{many}", "options": MOODS[:many]})
+        assert made.status_code in (200, 201), made.text
+        assert [each["key"] for each in made.json()["survey"]["options"]] == [f"m{n}" for n in range(1, many + 1)]
+    for options in (MOODS[:1], [*MOODS, {"key": "m6", "label": "Mood 6"}]):
+        refused = api.put("/surveys/wrong", json=DELIVERY | {"slug": "wrong", "options": options})
+        assert (refused.status_code, [each["field"] for each in refused.json()["errors"]]) == (422, ["options"])
+    twice = [*MOODS[:4], {"key": "m3", "label": "Again"}]
+    refused = api.put("/surveys/wrong", json=DELIVERY | {"slug": "wrong", "options": twice})
+    assert [each["field"] for each in refused.json()["errors"]] == ["options.4.key"]
+
+
+def test_options_by_forms(site: str, api: httpx.Client) -> None:
+    """Those that are left empty close up, with their labels in other languages."""
+    with logged_in(site) as http:
+        given = fields_of(http.get("/surveys/new")) | {"slug": "moods", "question": "Well?"}
+        third = {"options.3.key": "so", "options.3.label": "So so", "options.3.face": "😐"}
+        fifth = {"options.4.key": "awful", "options.4.label": "Awful", "options.4.unhappy": "yes"}
+        words = {"texts.de.question": "Nun?", "texts.de.options.3": "Naja", "texts.de.options.4": "Furchtbar"}
+        made = http.post("/surveys/moods", data=given)
+        assert made.status_code == 404
+        made = http.post("/surveys/new", data=given | third | fifth | words | {"options.2.unhappy": "yes"})
+        assert made.status_code == 303, made.text
+        survey = api.get("/surveys/moods").json()["survey"]
+        keys = [(each["key"], each["unhappy"]) for each in survey["options"]]
+        assert keys == [("good", False), ("bad", True), ("so", False), ("awful", True)]
+        assert survey["texts"]["de"]["options"] == {"so": "Naja", "awful": "Furchtbar"}
+
+        page = http.get("/surveys/moods")
+        assert http.post("/surveys/moods", data=fields_of(page)).headers["location"].endswith("said=same")
+        gone = {f"options.0.{part}": "" for part in ("key", "label", "face")}
+        saved = http.post("/surveys/moods", data=fields_of(page) | gone)
+        assert saved.headers["location"].endswith("said=saved"), saved.text
+        survey = api.get("/surveys/moods").json()["survey"]
+        assert [each["key"] for each in survey["options"]] == ["bad", "so", "awful"]
+        assert survey["texts"]["de"]["options"] == {"so": "Naja", "awful": "Furchtbar"}
+
+        page = http.get("/surveys/moods")
+        all_gone = {f"options.{n}.{part}": "" for n in range(3) for part in ("key", "label", "face")}
+        refused = http.post("/surveys/moods", data=fields_of(page) | all_gone)
+        assert refused.status_code == 422
+        assert 'href="#options.0.label"' in refused.text
+        assert 'id="options.0.label"' in refused.text
+        same = http.post("/surveys/moods", data=fields_of(page) | {"options.2.key": "so"})
+        assert (same.status_code, 'href="#options.2.key"' in same.text) == (422, True)
+        assert "Another option has this key." in same.text
+
+
 def test_the_preview_is_the_form_and_sends_nothing(site: str) -> None:
     with logged_in(site) as http:
         given = fields_of(http.get("/surveys/default"))

@@ -55,8 +55,10 @@ export function tiles(found) {
   const points = (share) => `${count(Math.round(share * 100))} ${Math.round(share * 100) === 1 ? "point" : "points"}`;
   const shares = { show: percent, differ: points, less: "less", step: 0.01 };
   const voted = (figures) => options.reduce((sum, option) => sum + figures.votes[option.key], 0);
-  const unhappy = options.find((option) => option.unhappy) ?? options.at(-1);
-  const share = (figures) => (voted(figures) ? figures.votes[unhappy.key] / voted(figures) : null);
+  const marked = options.filter((option) => option.unhappy);
+  const chosen = marked.length ? marked : [options.at(-1)];
+  const votes = (figures) => chosen.reduce((sum, option) => sum + figures.votes[option.key], 0);
+  const share = (figures) => (voted(figures) ? votes(figures) / voted(figures) : null);
   const ticket = [now, before].map((figures) => figures.tickets.seconds_to_ticket);
   const solved = [now, before].map((figures) => figures.tickets.seconds_to_solution);
   const times = { show: duration, more: "longer", less: "shorter", tone: -1 };
@@ -69,9 +71,13 @@ export function tiles(found) {
       change(now.negative_share, before.negative_share, { ...shares, tone: -1 }),
     ),
     tile(
-      `Votes: ${unhappy.face} ${unhappy.label}`,
-      share(now) === null ? none("no votes") : behind({ vote: unhappy.key }, percent(share(now))),
-      change(share(now), share(before), { ...shares, tone: unhappy.unhappy ? -1 : 0 }),
+      chosen.length > 1 ? "Votes: the unhappy options" : `Votes: ${chosen[0].face} ${chosen[0].label}`,
+      share(now) === null
+        ? none("no votes")
+        : chosen.length > 1
+          ? percent(share(now))
+          : behind({ vote: chosen[0].key }, percent(share(now))),
+      change(share(now), share(before), { ...shares, tone: marked.length ? -1 : 0 }),
     ),
     tile(
       "Rating, on average",

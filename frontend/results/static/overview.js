@@ -243,13 +243,17 @@ class Overview {
       this.#polls?.remove();
       this.#polls = new TimeChart(byId("polls"), {
         title: "Votes over time",
-        series: options.map((option) => ({
-          kind: option.unhappy ? "negative" : "positive",
-          name: option.label,
-          color: option.unhappy ? "--chart-negative" : "--chart-positive",
-          hatched: option.unhappy,
-          of: ({ votes }) => votes[option.key],
-        })),
+        series: options.map((option, index) => {
+          const kind = option.unhappy ? "negative" : "positive";
+          const shade = options.slice(0, index).filter(({ unhappy }) => unhappy === option.unhappy).length;
+          return {
+            kind: shade ? `${kind} shade-${shade}` : kind,
+            name: option.label,
+            color: shade ? `--chart-${kind}-${shade}` : `--chart-${kind}`,
+            hatched: option.unhappy,
+            of: ({ votes }) => votes[option.key],
+          };
+        }),
         empty: () => (this.#answers ? noVotes(this.#form) : [this.#nothing()]),
       });
     }
