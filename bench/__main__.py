@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import admission, drain
+from bench import admission, drain, results, system
 from bench.figures import Figure
 from bench.servers import Servers
 
@@ -41,9 +41,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="heed-bench-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         with console.status("starting Postgres and Valkey") as status, Servers(Path(folder)) as servers:
-            for name, run in (("admissions", admission.run), ("worker drain", drain.run)):
-                status.update(f"{name} ...")
-                figures += run(servers, texts, lambda line: status.update(line))
+            for run in (admission.run, drain.run, results.run):
+                figures += run(servers, texts, status.update)
+        with console.status("starting the system") as status:
+            figures += system.run(Path(folder) / "system", texts, status.update)
     table = Table("what", "Heed", "compared with", "ratio", "target", "", title="Heed's benchmarks")
     for figure in figures:
         table.add_row(*figure.cells())

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import cast
 import uvloop
 
 from bench.figures import Figure
-from bench.servers import Servers, free_port, wait_until
+from bench.servers import Servers, free_port, listens, wait_until
 
 CONNECTIONS = 64
 SECONDS = 2.5
@@ -25,7 +24,7 @@ def run(servers: Servers, texts: Sequence[str], say: Callable[[str], object]) ->
     servers.python("-m", "bench.bare", feedback_port=ports["bare"])
     servers.python("-m", "api.feedback", feedback_port=ports["heed"])
     for port in ports.values():
-        wait_until(partial(_listens, port))
+        wait_until(partial(listens, port))
     requests = [_request(text) for text in texts]
     rates: dict[str, list[float]] = {name: [] for name in ports}
     tails: dict[str, list[float]] = {name: [] for name in ports}
@@ -44,11 +43,6 @@ def run(servers: Servers, texts: Sequence[str], say: Callable[[str], object]) ->
         Figure("admissions, durable", rate["heed"], rate["bare"], baseline, "/s", 0.6),
         Figure("admissions, p99", tail["heed"], tail["bare"], baseline, "ms", 1.5, at_most=True),
     ]
-
-
-def _listens(port: int) -> bool:
-    with socket.create_connection(("127.0.0.1", port), 1):
-        return True
 
 
 def _request(text: str) -> bytes:

@@ -23,6 +23,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def listens(port: int) -> bool:
+    """Whether something listens on a port of this machine; else an OSError says why not."""
+    with socket.create_connection(("127.0.0.1", port), 1):
+        return True
+
+
 class Servers:
     """A context: Postgres and Valkey run inside it, and so does every process started with `python`."""
 
