@@ -536,6 +536,38 @@ def test_long_words_and_forced_colours(opened: Callable[..., Page], settings: Se
     shown(page, "form-long")
 
 
+@pytest.mark.parametrize("faces", ["🙂🙁", ""], ids=["faces", "no-faces"])
+def test_words_are_in_one_piece(faces: str, opened: Callable[..., Page], settings: Settings) -> None:
+    page = opened("/")
+    for first, second in (("Gut", "Schlecht"), ("Muito satisfatório", "Insatisfatório"), ("Zufrieden", "Unzufrieden")):
+        slug, labels = first[0].lower(), (first, second)
+        options = tuple(
+            option.model_copy(update={"label": label, "face": faces[at : at + 1]})
+            for at, (option, label) in enumerate(zip(DEFAULT_SURVEY.options, labels, strict=True))
+        )
+        publish(settings, slug=slug, options=options)
+        for width in (320, 390):
+            page.set_viewport_size({"width": width, "height": 700})
+            page.goto(f"/s/{slug}")
+            broken = page.evaluate(
+                """() => [...document.querySelectorAll(".choice__words")].flatMap(({ firstChild: text }) =>
+                  [...text.data.matchAll(/\\S+/g)].filter(({ 0: word, index }) => {
+                    const range = document.createRange();
+                    range.setStart(text, index);
+                    range.setEnd(text, index + word.length);
+                    return range.getClientRects().length > 1;
+                  }).map(([word]) => word))"""
+            )
+            assert broken == [], f"{width} px"
+            radio = page.locator("input[name=vote]").first.bounding_box()
+            words = page.locator(".choice__words").first.bounding_box()
+            assert radio is not None
+            assert words is not None
+            beside = words["x"] >= radio["x"] + radio["width"]
+            assert beside or words["y"] >= radio["y"] + radio["height"], "the radio button is on the words"
+            picture(page, f"form-words-{slug}-{width}-{len(faces)}")
+
+
 @pytest.mark.parametrize("look", ["phone", "desktop-dark", "phone-dark-arabic"], indirect=True)
 def test_five_options_are_a_list(
     look: str, opened: Callable[..., Page], settings: Settings, accepted: Callable[[], list[StreamEntry]]
