@@ -11,7 +11,7 @@ import httpx
 import pytest
 import redis
 import sqlalchemy as sa
-from conftest import SECRET, Served
+from conftest import SECRET, Served, need
 from onlooker import assert_accessible, picture, watched
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from results_data import answer
@@ -566,6 +566,23 @@ def test_words_are_in_one_piece(faces: str, opened: Callable[..., Page], setting
             beside = words["x"] >= radio["x"] + radio["width"]
             assert beside or words["y"] >= radio["y"] + radio["height"], "the radio button is on the words"
             picture(page, f"form-words-{slug}-{width}-{len(faces)}")
+
+
+def test_faces_are_of_one_family(opened: Callable[..., Page], settings: Settings) -> None:
+    """Some fonts of text have a few of them, in black."""
+    faces = ["🙂", "😀", "😐", "🙁", "😡"]
+    options = tuple(Option(key=f"m{at}", label="Mood", face=face) for at, face in enumerate(faces))
+    publish(settings, slug="faces", options=options)
+    page = opened("/s/faces")
+    browser = page.context.new_cdp_session(page)
+    for domain in ("DOM", "CSS"):
+        browser.send(f"{domain}.enable")
+    root = browser.send("DOM.getDocument")["root"]["nodeId"]
+    nodes = browser.send("DOM.querySelectorAll", {"nodeId": root, "selector": ".face"})["nodeIds"]
+    used = [browser.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"] for node in nodes]
+    fonts = [font["familyName"] for each in used for font in each]
+    need("Emoji" in fonts[0], "a font with coloured faces")
+    assert fonts == fonts[:1] * len(faces)
 
 
 @pytest.mark.parametrize("look", ["phone", "desktop-dark", "phone-dark-arabic"], indirect=True)
