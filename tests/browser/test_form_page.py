@@ -526,6 +526,21 @@ def test_another_language_keeps_the_words(page: Page, accepted: Callable[[], lis
     expect(page.locator("html")).to_have_attribute("lang", "ar")
 
 
+def test_a_page_that_came_in_the_place_of_the_form_speaks_other_languages(
+    page: Page, accepted: Callable[[], list[StreamEntry]]
+) -> None:
+    for _ in range(2):
+        page.goto("/")
+        option(page, "Good").check()
+        send(page)
+        expect(page.get_by_role("radio")).to_have_count(0)
+    state(page, "already")
+    page.locator(".languages summary").click()
+    page.get_by_role("link", name="Deutsch").click()
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    assert len(accepted()) == 1
+
+
 def test_long_words_and_forced_colours(opened: Callable[..., Page], settings: Settings) -> None:
     options = tuple(
         option.model_copy(update={"label": letter * 75, "face": ""})
