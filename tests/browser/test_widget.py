@@ -657,6 +657,27 @@ def test_inline_and_several_tags(opened: Callable[..., Page], elsewhere: Elsewhe
     expect(page.get_by_role("dialog").frame_locator("iframe").get_by_text("And the second?")).to_be_visible()
 
 
+def test_what_came_of_it_is_seen_in_a_place_of_the_page(
+    opened: Callable[..., Page], elsewhere: Elsewhere, site: str
+) -> None:
+    """The button was at the end of the form, and the form is longer than what comes in its place."""
+    tall = '<div style="height: 1500px"></div>'
+    body = f'{tall}<main><h1>A shop</h1><div id="here"></div></main>{tall}{tag(site, survey="default", target="#here")}'
+    page = opened(elsewhere.page(body), viewport={"width": 390, "height": 640})
+    page.locator("#here").scroll_into_view_if_needed()
+    told(page, "heed:height")
+    form = form_of(page)
+    expect(form.get_by_role("button", name="Send")).to_be_visible()
+    page.evaluate("scrollTo(0, scrollY + document.querySelector('#here').getBoundingClientRect().bottom - 600)")
+    answer(form)
+    thanked(form)
+    told(page, "heed:submit")
+    expect(form.get_by_role("heading", name="Thank you")).to_be_focused()
+    expect(form.get_by_role("heading", name="Thank you")).to_be_in_viewport()
+    picture(page, "widget-inline-thanks")
+    assert_accessible(frame_of(page))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("color", ["#000033", "#ffffff", "#e4572e"])
 def test_colours_stay_readable(
