@@ -678,6 +678,46 @@ def test_what_came_of_it_is_seen_in_a_place_of_the_page(
     assert_accessible(frame_of(page))
 
 
+def test_a_long_label_stays_on_the_screen(opened: Callable[..., Page], elsewhere: Elsewhere, site: str) -> None:
+    label = f"Tell us what you think of our {'very' * 20} new shop"
+    page = opened(
+        elsewhere.page(SHOP + tag(site, survey="default", label=label)), viewport={"width": 320, "height": 640}
+    )
+    launcher, dialog = page.get_by_role("button", name=label), page.get_by_role("dialog")
+    box = launcher.bounding_box()
+    assert box is not None
+    assert box["x"] >= 16
+    assert box["x"] + box["width"] <= 304
+    picture(page, "widget-label-launcher")
+    launcher.click()
+    told(page, "heed:ready")
+    risen(page)
+    around, frame = dialog.bounding_box(), page.locator("iframe").bounding_box()
+    close = page.get_by_role("button", name="Close").bounding_box()
+    assert around is not None
+    assert frame is not None
+    assert close is not None
+    assert around["x"] <= frame["x"]
+    assert frame["x"] + frame["width"] <= 320
+    assert close["x"] + close["width"] <= 320
+    picture(page, "widget-label")
+
+
+def test_forced_colours_show_where_it_ends(opened: Callable[..., Page], elsewhere: Elsewhere, site: str) -> None:
+    """Grounds and shadows are gone then; what is left is a line around."""
+    page = opened(elsewhere.page(SHOP + tag(site, survey="default")), forced_colors="active")
+    launcher = page.get_by_role("button", name="Give feedback")
+    launcher.click()
+    told(page, "heed:ready")
+    risen(page)
+    picture(page, "widget-forced-colours")
+    for part in (launcher, page.get_by_role("dialog")):
+        line = "e => { const { borderTopWidth: w, borderTopColor: c } = getComputedStyle(e); return [w, c] }"
+        width, colour = part.evaluate(line)
+        assert width == "1px"
+        assert colour.startswith("rgb("), colour
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("color", ["#000033", "#ffffff", "#e4572e"])
 def test_colours_stay_readable(
