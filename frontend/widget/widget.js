@@ -16,27 +16,28 @@
   const STYLE = `
 :host { all: initial !important; display: block !important; color-scheme: light dark !important }
 .heed { --accent: #0b6b53; --text: #fff; --ground: #f6f7f5; --ink: #1b2420; font: 16px/1.5 system-ui, sans-serif;
-  color: var(--ink) }
-button { border: 0; font: inherit; font-weight: 600; cursor: pointer }
+  color: var(--ink); overflow-wrap: anywhere }
+button, dialog { max-width: calc(100% - 32px); border: 1px solid #0000 }
+button { font: inherit; font-weight: 600; cursor: pointer }
 :focus-visible { outline: 3px solid #3b82f6; outline-offset: 2px }
 .launcher { position: fixed; bottom: max(16px, env(safe-area-inset-bottom)); z-index: 2147483000; min-height: 48px;
   padding: 8px 20px; border-radius: 24px; background: var(--accent); color: var(--text); box-shadow: 0 2px 12px #0006 }
 .launcher::before { content: ""; display: inline-block; width: .8em; height: .7em; margin-inline-end: .5em;
   border-radius: 50% 50% 50% 10%; background: currentColor }
-dialog { inset: auto auto 16px; margin: 0; padding: 0; border: 0; width: 420px; max-width: calc(100% - 32px);
+dialog { inset: auto auto 16px; margin: 0; padding: 0; width: 420px;
   max-height: calc(100% - 32px); overflow: hidden; border-radius: 14px; background: var(--ground); color: inherit;
   box-shadow: 0 8px 40px #0008; animation: rise .2s }
 dialog::backdrop { background: #0006 }
 dialog[open], .box { display: flex; flex-direction: column }
 .bottom-right { right: 16px }
 .bottom-left { left: 16px }
-.bar { order: -1; display: flex; align-items: center; justify-content: space-between; padding-inline-start: 20px }
-.bar button { width: 48px; height: 48px; outline-offset: -6px; background: none; color: inherit; font-size: 24px }
+.bar { order: -1; display: flex; align-items: center; justify-content: space-between; padding-inline: 20px 0 }
+.bar button { flex: 0 0 48px; height: 48px; outline-offset: -6px; background: none; color: inherit; font-size: 24px }
 .box { position: relative; min-height: 200px; background: var(--ground) }
-iframe { width: 100%; height: 480px; min-height: 0; border: 0; color-scheme: light dark }
+iframe { width: 100%; height: 480px; min-height: 0; border: 0 }
 .note { position: absolute; inset: 0; padding: 20px; background: inherit; text-align: center }
 .note a { display: block; color: inherit }
-@keyframes rise { from { opacity: 0; transform: translateY(16px) } }
+@keyframes rise { from { opacity: 0; translate: 0 16px } }
 @media (max-width: 480px) {
   dialog[open] { inset: auto 0 0; width: auto; max-width: 100%; border-radius: 14px 14px 0 0 } }
 @media (prefers-color-scheme: dark) {
@@ -110,7 +111,7 @@ iframe { width: 100%; height: 480px; min-height: 0; border: 0; color-scheme: lig
     const url = data.url ?? location.origin + location.pathname; // a query may be private
     frame.contentWindow?.postMessage({ heed: "hello", color, url, app: data.app, ref: data.ref, ...who }, site);
   }
-  // By which a browser is known again; the frame may not be allowed to keep it.
+  // By which a browser is known again; the frame may keep none.
   function token(given) {
     try {
       if (given) localStorage[store] = given;

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import redis
 import sqlalchemy as sa
-from conftest import SECRET, Served
+from conftest import SECRET, Served, need
 from onlooker import assert_accessible, picture, watched
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from results_data import answer
@@ -526,6 +526,21 @@ def test_another_language_keeps_the_words(page: Page, accepted: Callable[[], lis
     expect(page.locator("html")).to_have_attribute("lang", "ar")
 
 
+def test_a_page_that_came_in_the_place_of_the_form_speaks_other_languages(
+    page: Page, accepted: Callable[[], list[StreamEntry]]
+) -> None:
+    for _ in range(2):
+        page.goto("/")
+        option(page, "Good").check()
+        send(page)
+        expect(page.get_by_role("radio")).to_have_count(0)
+    state(page, "already")
+    page.locator(".languages summary").click()
+    page.get_by_role("link", name="Deutsch").click()
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    assert len(accepted()) == 1
+
+
 def test_long_words_and_forced_colours(opened: Callable[..., Page], settings: Settings) -> None:
     options = tuple(
         option.model_copy(update={"label": letter * 75, "face": ""})
@@ -534,6 +549,55 @@ def test_long_words_and_forced_colours(opened: Callable[..., Page], settings: Se
     publish(settings, slug="long", question="Q" * 300, options=options)
     page = opened("/s/long", viewport={"width": 320, "height": 640}, forced_colors="active", reduced_motion="reduce")
     shown(page, "form-long")
+
+
+@pytest.mark.parametrize("faces", ["🙂🙁", ""], ids=["faces", "no-faces"])
+def test_words_are_in_one_piece(faces: str, opened: Callable[..., Page], settings: Settings) -> None:
+    page = opened("/")
+    for first, second in (("Gut", "Schlecht"), ("Muito satisfatório", "Insatisfatório"), ("Zufrieden", "Unzufrieden")):
+        slug, labels = first[0].lower(), (first, second)
+        options = tuple(
+            option.model_copy(update={"label": label, "face": faces[at : at + 1]})
+            for at, (option, label) in enumerate(zip(DEFAULT_SURVEY.options, labels, strict=True))
+        )
+        publish(settings, slug=slug, options=options)
+        for width in (320, 390):
+            page.set_viewport_size({"width": width, "height": 700})
+            page.goto(f"/s/{slug}")
+            broken = page.evaluate(
+                """() => [...document.querySelectorAll(".choice__words")].flatMap(({ firstChild: text }) =>
+                  [...text.data.matchAll(/\\S+/g)].filter(({ 0: word, index }) => {
+                    const range = document.createRange();
+                    range.setStart(text, index);
+                    range.setEnd(text, index + word.length);
+                    return range.getClientRects().length > 1;
+                  }).map(([word]) => word))"""
+            )
+            assert broken == [], f"{width} px"
+            radio = page.locator("input[name=vote]").first.bounding_box()
+            words = page.locator(".choice__words").first.bounding_box()
+            assert radio is not None
+            assert words is not None
+            beside = words["x"] >= radio["x"] + radio["width"]
+            assert beside or words["y"] >= radio["y"] + radio["height"], "the radio button is on the words"
+            picture(page, f"form-words-{slug}-{width}-{len(faces)}")
+
+
+def test_faces_are_of_one_family(opened: Callable[..., Page], settings: Settings) -> None:
+    """Some fonts of text have a few of them, in black."""
+    faces = ["🙂", "😀", "😐", "🙁", "😡"]
+    options = tuple(Option(key=f"m{at}", label="Mood", face=face) for at, face in enumerate(faces))
+    publish(settings, slug="faces", options=options)
+    page = opened("/s/faces")
+    browser = page.context.new_cdp_session(page)
+    for domain in ("DOM", "CSS"):
+        browser.send(f"{domain}.enable")
+    root = browser.send("DOM.getDocument")["root"]["nodeId"]
+    nodes = browser.send("DOM.querySelectorAll", {"nodeId": root, "selector": ".face"})["nodeIds"]
+    used = [browser.send("CSS.getPlatformFontsForNode", {"nodeId": node})["fonts"] for node in nodes]
+    fonts = [font["familyName"] for each in used for font in each]
+    need("Emoji" in fonts[0], "a font with coloured faces")
+    assert fonts == fonts[:1] * len(faces)
 
 
 @pytest.mark.parametrize("look", ["phone", "desktop-dark", "phone-dark-arabic"], indirect=True)

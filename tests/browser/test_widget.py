@@ -657,6 +657,67 @@ def test_inline_and_several_tags(opened: Callable[..., Page], elsewhere: Elsewhe
     expect(page.get_by_role("dialog").frame_locator("iframe").get_by_text("And the second?")).to_be_visible()
 
 
+def test_what_came_of_it_is_seen_in_a_place_of_the_page(
+    opened: Callable[..., Page], elsewhere: Elsewhere, site: str
+) -> None:
+    """The button was at the end of the form, and the form is longer than what comes in its place."""
+    tall = '<div style="height: 1500px"></div>'
+    body = f'{tall}<main><h1>A shop</h1><div id="here"></div></main>{tall}{tag(site, survey="default", target="#here")}'
+    page = opened(elsewhere.page(body), viewport={"width": 390, "height": 640})
+    page.locator("#here").scroll_into_view_if_needed()
+    told(page, "heed:height")
+    form = form_of(page)
+    expect(form.get_by_role("button", name="Send")).to_be_visible()
+    page.evaluate("scrollTo(0, scrollY + document.querySelector('#here').getBoundingClientRect().bottom - 600)")
+    answer(form)
+    thanked(form)
+    told(page, "heed:submit")
+    expect(form.get_by_role("heading", name="Thank you")).to_be_focused()
+    expect(form.get_by_role("heading", name="Thank you")).to_be_in_viewport()
+    picture(page, "widget-inline-thanks")
+    assert_accessible(frame_of(page))
+
+
+def test_a_long_label_stays_on_the_screen(opened: Callable[..., Page], elsewhere: Elsewhere, site: str) -> None:
+    label = f"Tell us what you think of our {'very' * 20} new shop"
+    page = opened(
+        elsewhere.page(SHOP + tag(site, survey="default", label=label)), viewport={"width": 320, "height": 640}
+    )
+    launcher, dialog = page.get_by_role("button", name=label), page.get_by_role("dialog")
+    box = launcher.bounding_box()
+    assert box is not None
+    assert box["x"] >= 16
+    assert box["x"] + box["width"] <= 304
+    picture(page, "widget-label-launcher")
+    launcher.click()
+    told(page, "heed:ready")
+    risen(page)
+    around, frame = dialog.bounding_box(), page.locator("iframe").bounding_box()
+    close = page.get_by_role("button", name="Close").bounding_box()
+    assert around is not None
+    assert frame is not None
+    assert close is not None
+    assert around["x"] <= frame["x"]
+    assert frame["x"] + frame["width"] <= 320
+    assert close["x"] + close["width"] <= 320
+    picture(page, "widget-label")
+
+
+def test_forced_colours_show_where_it_ends(opened: Callable[..., Page], elsewhere: Elsewhere, site: str) -> None:
+    """Grounds and shadows are gone then; what is left is a line around."""
+    page = opened(elsewhere.page(SHOP + tag(site, survey="default")), forced_colors="active")
+    launcher = page.get_by_role("button", name="Give feedback")
+    launcher.click()
+    told(page, "heed:ready")
+    risen(page)
+    picture(page, "widget-forced-colours")
+    for part in (launcher, page.get_by_role("dialog")):
+        line = "e => { const { borderTopWidth: w, borderTopColor: c } = getComputedStyle(e); return [w, c] }"
+        width, colour = part.evaluate(line)
+        assert width == "1px"
+        assert colour.startswith("rgb("), colour
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("color", ["#000033", "#ffffff", "#e4572e"])
 def test_colours_stay_readable(

@@ -16,6 +16,10 @@ if (location.hash.startsWith("#client=")) {
   // Not for the address: whoever copies it would give away whose answer it was.
   taken = { client: location.hash.slice("#client=".length) };
   history.replaceState(history.state, "", location.pathname + location.search);
+  // It was sent at the end of a long form: what came of it may be above what is seen, and is to be heard.
+  const title = document.querySelector("h1");
+  title.tabIndex = -1;
+  if (document.hasFocus()) title.focus();
 }
 
 addEventListener("message", ({ source, origin, data }) => {

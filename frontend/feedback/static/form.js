@@ -66,6 +66,7 @@ function show(page) {
   first.tabIndex = -1;
   document.title = page.title;
   document.querySelector("main").replaceWith(main);
+  document.querySelector("footer").replaceWith(page.querySelector("footer")); // its switch belongs to what is shown
   localise(main);
   wire();
   first.focus();
