@@ -33,6 +33,15 @@ LOOKS = {
 }
 
 
+BROKEN_WORDS = """() => [...document.querySelectorAll(".choice__words")].flatMap(({ firstChild: text }) =>
+  [...text.data.matchAll(/\\S+/g)].filter(({ 0: word, index }) => {
+    const range = document.createRange();
+    range.setStart(text, index);
+    range.setEnd(text, index + word.length);
+    return range.getClientRects().length > 1;
+  }).map(([word]) => word))"""
+
+
 @pytest.fixture
 def site(settings: Settings, serve: Callable[[Any], Served]) -> str:
     return serve(create_app(settings)).url
@@ -564,15 +573,7 @@ def test_words_are_in_one_piece(faces: str, opened: Callable[..., Page], setting
         for width in (320, 390):
             page.set_viewport_size({"width": width, "height": 700})
             page.goto(f"/s/{slug}")
-            broken = page.evaluate(
-                """() => [...document.querySelectorAll(".choice__words")].flatMap(({ firstChild: text }) =>
-                  [...text.data.matchAll(/\\S+/g)].filter(({ 0: word, index }) => {
-                    const range = document.createRange();
-                    range.setStart(text, index);
-                    range.setEnd(text, index + word.length);
-                    return range.getClientRects().length > 1;
-                  }).map(([word]) => word))"""
-            )
+            broken = page.evaluate(BROKEN_WORDS)
             assert broken == [], f"{width} px"
             radio = page.locator("input[name=vote]").first.bounding_box()
             words = page.locator(".choice__words").first.bounding_box()
@@ -581,6 +582,25 @@ def test_words_are_in_one_piece(faces: str, opened: Callable[..., Page], setting
             beside = words["x"] >= radio["x"] + radio["width"]
             assert beside or words["y"] >= radio["y"] + radio["height"], "the radio button is on the words"
             picture(page, f"form-words-{slug}-{width}-{len(faces)}")
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["two-options", "three-options"])
+def test_twice_as_large_on_a_phone(many: bool, opened: Callable[..., Page], settings: Settings) -> None:
+    """As wide as a phone of 390 px is to whoever has their text, or the page, twice as large."""
+    third = (Option(key="soso", label="Neither good nor bad, I should say", face="😐"),)
+    publish(settings, slug="large", options=(*DEFAULT_SURVEY.options, *(third if many else ())))
+    page = opened("/s/large?lang=de", viewport={"width": 195, "height": 422}, device_scale_factor=2)
+    assert page.evaluate(BROKEN_WORDS) == []
+    for choice in page.locator(".choice").all():
+        around = choice.bounding_box()
+        assert around is not None
+        for part in choice.locator("input, span").all():
+            box = part.bounding_box()
+            assert box is not None
+            assert around["x"] < box["x"]
+            assert box["x"] + box["width"] < around["x"] + around["width"]
+    page.locator(".contact summary").click()
+    shown(page, f"form-large-{3 if many else 2}")
 
 
 def test_faces_are_of_one_family(opened: Callable[..., Page], settings: Settings) -> None:
