@@ -11,7 +11,7 @@ import httpx
 import pytest
 import redis
 import sqlalchemy as sa
-from conftest import SECRET, Served, need
+from conftest import SECRET, Served, need, wait_for
 from onlooker import assert_accessible, picture, watched
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from results_data import answer
@@ -289,7 +289,10 @@ def test_too_many_tries_keep_the_words(
     settings: Settings, serve: Callable[[Any], Served], browser: Browser, accepted: Callable[[], list[StreamEntry]]
 ) -> None:
     url = serve(create_app(settings.model_copy(update={"rate_limit": 1}))).url
-    httpx.post(f"{url}/s/default", data={"vote": "good"})  # the one of this minute
+    httpx.post(f"{url}/s/default", data={"vote": "good"})  # the one of this minute, which lasts for this test
+    with redis.Redis.from_url(settings.need("redis_url")) as client:
+        [counter] = client.keys("*:rate:*")
+        client.expire(counter, 3600)
     accepted()
     for scripts in (True, False):
         context = browser.new_context(base_url=url, java_script_enabled=scripts, locale="de")
@@ -365,7 +368,6 @@ def test_the_server_is_away(opened: Callable[..., Page], accepted: Callable[[], 
     expect(page.get_by_text("An earlier answer could not be sent yet.")).to_be_visible()
     expect(page.get_by_label("What should we know?").first).to_have_value("")
     shown(page, "form-unsent")
-    away.back()
 
     def lost(route: Route) -> None:  # it arrives, and the answer does not
         away.note(route)
@@ -373,7 +375,7 @@ def test_the_server_is_away(opened: Callable[..., Page], accepted: Callable[[], 
         route.abort("connectionreset")
         page.unroute_all()
 
-    page.route("**/s/default", lost)
+    page.route("**/s/default", lost)  # instead, and without a moment in which the server is there
     page.evaluate("dispatchEvent(new Event('online'))")
     expect(page.get_by_text("Your earlier answer was sent.")).to_be_visible(timeout=30_000)
     shown(page, "form-unsent-sent")
@@ -425,7 +427,7 @@ def test_what_waits_is_not_changed_by_what_is_written(
 
 
 def test_what_waited_too_long_is_refused_and_given_back(
-    opened: Callable[..., Page], settings: Settings, accepted: Callable[[], list[StreamEntry]]
+    opened: Callable[..., Page], site: str, settings: Settings, accepted: Callable[[], list[StreamEntry]]
 ) -> None:
     page = opened()
     away = Away(page)
@@ -434,7 +436,7 @@ def test_what_waited_too_long_is_refused_and_given_back(
     send(page)
     expect(page.locator("[data-when=away]")).to_be_visible()
     publish(settings, closes_at=datetime.now(UTC))
-    page.wait_for_timeout(3500)  # the form knows a survey for so long
+    wait_for(lambda: httpx.get(f"{site}/").status_code == 410)  # the form knows a survey for a while
     page.goto("/")
     away.back()
     page.goto("/")
