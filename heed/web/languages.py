@@ -126,5 +126,5 @@ def _preferred(header: str) -> Language:
         except ValueError:
             continue
         if quality > 0:
-            wanted.append((-quality, place, tag.strip()[:2].lower() if "-" in tag or len(tag.strip()) == 2 else ""))
+            wanted.append((-quality, place, tag.strip().lower().partition("-")[0]))
     return next((LANGUAGES[code] for _, _, code in sorted(wanted) if code in LANGUAGES), ENGLISH)

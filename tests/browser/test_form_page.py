@@ -11,7 +11,7 @@ import httpx
 import pytest
 import redis
 import sqlalchemy as sa
-from conftest import SECRET, Served, need
+from conftest import SECRET, Served, need, wait_for
 from onlooker import assert_accessible, picture, watched
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from results_data import answer
@@ -31,6 +31,15 @@ LOOKS = {
     "phone-dark-arabic": {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark", "locale": "ar"},
     "desktop-german": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light", "locale": "de-CH"},
 }
+
+
+BROKEN_WORDS = """() => [...document.querySelectorAll(".choice__words")].flatMap(({ firstChild: text }) =>
+  [...text.data.matchAll(/\\S+/g)].filter(({ 0: word, index }) => {
+    const range = document.createRange();
+    range.setStart(text, index);
+    range.setEnd(text, index + word.length);
+    return range.getClientRects().length > 1;
+  }).map(([word]) => word))"""
 
 
 @pytest.fixture
@@ -280,7 +289,10 @@ def test_too_many_tries_keep_the_words(
     settings: Settings, serve: Callable[[Any], Served], browser: Browser, accepted: Callable[[], list[StreamEntry]]
 ) -> None:
     url = serve(create_app(settings.model_copy(update={"rate_limit": 1}))).url
-    httpx.post(f"{url}/s/default", data={"vote": "good"})  # the one of this minute
+    httpx.post(f"{url}/s/default", data={"vote": "good"})  # the one of this minute, which lasts for this test
+    with redis.Redis.from_url(settings.need("redis_url")) as client:
+        [counter] = client.keys("*:rate:*")
+        client.expire(counter, 3600)
     accepted()
     for scripts in (True, False):
         context = browser.new_context(base_url=url, java_script_enabled=scripts, locale="de")
@@ -356,7 +368,6 @@ def test_the_server_is_away(opened: Callable[..., Page], accepted: Callable[[], 
     expect(page.get_by_text("An earlier answer could not be sent yet.")).to_be_visible()
     expect(page.get_by_label("What should we know?").first).to_have_value("")
     shown(page, "form-unsent")
-    away.back()
 
     def lost(route: Route) -> None:  # it arrives, and the answer does not
         away.note(route)
@@ -364,7 +375,7 @@ def test_the_server_is_away(opened: Callable[..., Page], accepted: Callable[[], 
         route.abort("connectionreset")
         page.unroute_all()
 
-    page.route("**/s/default", lost)
+    page.route("**/s/default", lost)  # instead, and without a moment in which the server is there
     page.evaluate("dispatchEvent(new Event('online'))")
     expect(page.get_by_text("Your earlier answer was sent.")).to_be_visible(timeout=30_000)
     shown(page, "form-unsent-sent")
@@ -416,7 +427,7 @@ def test_what_waits_is_not_changed_by_what_is_written(
 
 
 def test_what_waited_too_long_is_refused_and_given_back(
-    opened: Callable[..., Page], settings: Settings, accepted: Callable[[], list[StreamEntry]]
+    opened: Callable[..., Page], site: str, settings: Settings, accepted: Callable[[], list[StreamEntry]]
 ) -> None:
     page = opened()
     away = Away(page)
@@ -425,7 +436,7 @@ def test_what_waited_too_long_is_refused_and_given_back(
     send(page)
     expect(page.locator("[data-when=away]")).to_be_visible()
     publish(settings, closes_at=datetime.now(UTC))
-    page.wait_for_timeout(3500)  # the form knows a survey for so long
+    wait_for(lambda: httpx.get(f"{site}/").status_code == 410)  # the form knows a survey for a while
     page.goto("/")
     away.back()
     page.goto("/")
@@ -564,15 +575,7 @@ def test_words_are_in_one_piece(faces: str, opened: Callable[..., Page], setting
         for width in (320, 390):
             page.set_viewport_size({"width": width, "height": 700})
             page.goto(f"/s/{slug}")
-            broken = page.evaluate(
-                """() => [...document.querySelectorAll(".choice__words")].flatMap(({ firstChild: text }) =>
-                  [...text.data.matchAll(/\\S+/g)].filter(({ 0: word, index }) => {
-                    const range = document.createRange();
-                    range.setStart(text, index);
-                    range.setEnd(text, index + word.length);
-                    return range.getClientRects().length > 1;
-                  }).map(([word]) => word))"""
-            )
+            broken = page.evaluate(BROKEN_WORDS)
             assert broken == [], f"{width} px"
             radio = page.locator("input[name=vote]").first.bounding_box()
             words = page.locator(".choice__words").first.bounding_box()
@@ -581,6 +584,25 @@ def test_words_are_in_one_piece(faces: str, opened: Callable[..., Page], setting
             beside = words["x"] >= radio["x"] + radio["width"]
             assert beside or words["y"] >= radio["y"] + radio["height"], "the radio button is on the words"
             picture(page, f"form-words-{slug}-{width}-{len(faces)}")
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["two-options", "three-options"])
+def test_twice_as_large_on_a_phone(many: bool, opened: Callable[..., Page], settings: Settings) -> None:
+    """As wide as a phone of 390 px is to whoever has their text, or the page, twice as large."""
+    third = (Option(key="soso", label="Neither good nor bad, I should say", face="😐"),)
+    publish(settings, slug="large", options=(*DEFAULT_SURVEY.options, *(third if many else ())))
+    page = opened("/s/large?lang=de", viewport={"width": 195, "height": 422}, device_scale_factor=2)
+    assert page.evaluate(BROKEN_WORDS) == []
+    for choice in page.locator(".choice").all():
+        around = choice.bounding_box()
+        assert around is not None
+        for part in choice.locator("input, span").all():
+            box = part.bounding_box()
+            assert box is not None
+            assert around["x"] < box["x"]
+            assert box["x"] + box["width"] < around["x"] + around["width"]
+    page.locator(".contact summary").click()
+    shown(page, f"form-large-{3 if many else 2}")
 
 
 def test_faces_are_of_one_family(opened: Callable[..., Page], settings: Settings) -> None:

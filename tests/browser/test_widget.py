@@ -540,11 +540,8 @@ def test_messages_of_others_are_ignored(unwatched: Callable[[], Page], elsewhere
     for frame in others:  # the page is its own parent
         frame.evaluate(lie, lies)
     mine.evaluate("address => void setTimeout(() => location.replace(address))", f"{elsewhere.origin}/liar")
-    for _ in range(100):
-        page.wait_for_timeout(50)
-        liars = [frame for frame in page.frames if frame.url.endswith("/liar")]
-        if len(liars) == 2:
-            break
+    mine.wait_for_url("**/liar")
+    liars = [frame for frame in page.frames if frame.url.endswith("/liar")]
     assert len(liars) == 2
     for frame in liars:
         frame.evaluate(lie, lies)
@@ -575,7 +572,7 @@ def test_the_form_believes_the_window_around_alone(
     page.evaluate("hello => frames[0].postMessage(hello, '*')", hello)
     page.wait_for_function("ears.length >= 2")
     assert form.evaluate(value) == hello["url"]
-    assert [said["heed"] for said in page.evaluate("ears")] == ["height", "ready"]
+    assert [said["heed"] for said in page.evaluate("ears")][:2] == ["height", "ready"]
 
 
 def test_a_strict_policy_of_the_page(

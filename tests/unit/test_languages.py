@@ -72,6 +72,7 @@ def test_plurals_are_the_languages_own() -> None:
         ("de-CH,de;q=0.9,en;q=0.8", "", "", "de"),
         ("xx,ja;q=0.5,fr;q=0.7", "", "", "fr"),
         ("fil;q=1,pt-BR;q=0.5", "", "", "pt"),
+        ("arn-CL, ES-cl;q=0.8", "", "", "es"),  # Mapudungun is not Arabic
         ("de;q=0,es;q=0.1", "", "", "es"),
         ("zh", "", "", "en"),
         ("", "", "", "en"),
