@@ -562,6 +562,20 @@ def test_long_words_and_forced_colours(opened: Callable[..., Page], settings: Se
     shown(page, "form-long")
 
 
+def test_nothing_goes_on_moving_for_whoever_wants_less_of_it(opened: Callable[..., Page], engine: sa.Engine) -> None:
+    moving = "document.getAnimations({ subtree: true }).filter((each) => each.playState === 'running').length"
+    page = opened(reduced_motion="reduce")
+    page.route("**/s/default", lambda route: None)  # neither taken nor refused
+    option(page, "Good").check()
+    send(page)
+    expect(page.locator("[data-busy]")).to_be_visible()
+    page.wait_for_function(f"{moving} === 0")
+    page.unroute_all()
+    page.goto(f"/r/{Tokens(SECRET).receipt_token(answer(engine, 'It came late.', vote='bad'))}")
+    expect(page.locator(".step--next")).to_be_visible()
+    page.wait_for_function(f"{moving} === 0")
+
+
 @pytest.mark.parametrize("faces", ["🙂🙁", ""], ids=["faces", "no-faces"])
 def test_words_are_in_one_piece(faces: str, opened: Callable[..., Page], settings: Settings) -> None:
     page = opened("/")
