@@ -129,13 +129,14 @@ class Pages:
                 at=received_at(error.id),
                 words=given.get("comment", ""),
                 at_is=visit.language.says("Received:"),
-                link=visit.link(f"/r/{self._desk.tokens.receipt_token(error.id)}", _("See what becomes of it")),
+                link=visit.link(f"/r/{self._desk.tokens.receipt_token(error.id)}", _("See what becomes of it"), survey),
             )
         except Problem as problem:
             return self._refused(visit, given, problem, survey)
         receipt = f"/r/{self._desk.tokens.receipt_token(taken.id)}"
         # A page elsewhere that embeds the form keeps the token, since there no cookie reaches us; nor does a fragment.
-        to = visit.address(receipt, f"#client={'' if submission.user else taken.client_token}" if visit.embed else "")
+        kept = f"#client={'' if submission.user else taken.client_token}" if visit.embed else ""
+        to = visit.address(receipt, kept, survey)
         headers = cookie(request, taken)
         if request.headers.get("accept", "").startswith("application/json"):  # the page's own script
             return JSONResponse({"location": to}, 200, headers)
@@ -191,12 +192,13 @@ class Pages:
 
     async def _visit(self, request: Request, slug: str | None = None) -> Visit:
         """The survey that is embedded is the one in the path, or on other pages the one that they are asked with."""
-        asked = request.query_params.get("embed")
+        asked, named = (request.query_params.get(name, "") for name in ("embed", "survey"))
         try:
             embed = await self._desk.surveys.get(slug or asked) if asked else None
+            of = await self._desk.surveys.get(named) if named and not slug and not embed else None
         except Later:  # nobody may frame what may be nobody's
-            embed = None
-        return Visit(request, slug, embed)
+            embed = of = None
+        return Visit(request, slug, embed, of)
 
     def _show(
         self,

@@ -20,17 +20,17 @@ from heed.web.languages import COOKIE, chosen, language_of
 class Visit:
     """One request: its language, the survey whose page embeds it if one does, and what is carried to the next page.
 
-    `color` is the survey's, as soon as it is known.
+    `color` is the survey's, as soon as it is known; a receipt's address says `of` which survey it is.
     """
 
-    def __init__(self, request: Request, slug: str | None, embed: Survey | None) -> None:
+    def __init__(self, request: Request, slug: str | None, embed: Survey | None, of: Survey | None = None) -> None:
         self.request, self.slug, self.embed = request, slug, embed
-        self.color = embed.color if embed else None
+        self.color = survey.color if (survey := embed or of) else None
         # Never the beginning of another site's address.
         self.path = "/" + quote(request.scope["path"].lstrip("/\\"))
         self.language = language_of(request)
         self._chose = chosen(request)
-        self.carried = {"embed": embed.slug} if embed else {}
+        self.carried = {"embed": embed.slug} if embed else {"survey": of.slug} if of else {}
         self.carried |= {"lang": self._chose.code} if self._chose else {}
 
     def page(
@@ -57,11 +57,12 @@ class Visit:
         values = {"state": "problem", "at": None, "words": "", "link": None, **more}
         return self.page("message.html", status, headers, title=says(title), text=says(text), **values)
 
-    def address(self, path: str, fragment: str = "") -> str:
-        """Where `path` is, with what is carried."""
-        query = "&".join(f"{name}={value}" for name, value in self.carried.items())
+    def address(self, path: str, fragment: str = "", of: Survey | None = None) -> str:
+        """Where `path` is, with what is carried; a receipt `of` a survey with a colour is in that colour."""
+        named = {"survey": of.slug} if of and of.color and not self.embed else {}
+        query = "&".join(f"{name}={value}" for name, value in (named | self.carried).items())
         return f"{path}{'?' if query else ''}{query}{fragment}"
 
-    def link(self, path: str, text: str) -> dict[str, str]:
+    def link(self, path: str, text: str, of: Survey | None = None) -> dict[str, str]:
         """A link to another page."""
-        return {"address": self.address(path), "text": self.language.says(text)}
+        return {"address": self.address(path, of=of), "text": self.language.says(text)}

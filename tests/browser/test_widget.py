@@ -349,6 +349,21 @@ def test_the_form_is_uncovered_where_it_stays(opened: Callable[..., Page], elsew
     assert page.evaluate("uncovered") >= 2  # drawings since it knew its height
 
 
+def test_the_receipt_in_a_new_tab_speaks_the_pages_language(
+    opened: Callable[..., Page], elsewhere: Elsewhere, site: str
+) -> None:
+    page = opened(elsewhere.page(SHOP + tag(site, survey="default", language="es")), locale="en-GB")
+    page.get_by_role("button", name="Danos tu opinión").click()
+    told(page, "heed:ready")
+    drawn(form_of(page).get_by_role("radio", name="Bien", exact=True)).check()
+    drawn(form_of(page).locator("button[type=submit]")).click()
+    expect(form_of(page).locator("main")).to_have_attribute("data-state", "accepted")
+    with page.context.expect_page() as tab:
+        form_of(page).locator("a[target=_blank]").click()
+    expect(tab.value.locator("html")).to_have_attribute("lang", "es")
+    expect(tab.value.locator("main")).to_have_attribute("data-state", "accepted")
+
+
 def test_a_low_window_scrolls_to_send(opened: Callable[..., Page], elsewhere: Elsewhere, site: str) -> None:
     page = opened(elsewhere.page(SHOP + tag(site, survey="default")), viewport={"width": 900, "height": 420})
     page.get_by_role("button", name="Give feedback").click()

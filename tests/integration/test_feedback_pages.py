@@ -243,6 +243,23 @@ def test_suspicious_ones_are_taken_and_flagged(
     assert entry(queue).flags == flags
 
 
+def test_a_receipt_is_in_its_surveys_colour(http: httpx.Client, redis_url: str) -> None:
+    publish(redis_url, color="#e4572e")
+    sheet = "/theme/e4572e.css"
+    thanks = fill(http, "/s/default?lang=de", vote="good")
+    assert sheet in thanks.text
+    assert thanks.url.params["lang"] == "de"
+    erase = http.get(re.findall(r'href="(/r/[^"]+/erase[^"]*)"', thanks.text)[0].replace("&amp;", "&"))
+    assert sheet in erase.text
+    assert sheet in http.post(str(erase.url)).text
+    again = fill(http, "/s/default", vote="bad")
+    assert again.status_code == 409
+    assert sheet in http.get(re.findall(r'href="(/r/[^"]+)"', again.text)[0].replace("&amp;", "&")).text
+    for strange in ("nowhere", "..%2f", "%00", "x" * 3000):
+        page = http.get(f"{thanks.url.path}?survey={strange}")
+        assert (page.status_code, "/theme/" in page.text, strange in page.text) == (200, False, False)
+
+
 def test_where_an_answer_comes_from(http: httpx.Client, queue: Queue) -> None:
     fill(http, "/s/default?ref=mail-7&vote=good", vote="good")
     context = entry(queue).context
