@@ -359,7 +359,7 @@ def test_the_receipt_in_a_new_tab_speaks_the_pages_language(
     drawn(form_of(page).locator("button[type=submit]")).click()
     expect(form_of(page).locator("main")).to_have_attribute("data-state", "accepted")
     with page.context.expect_page() as tab:
-        form_of(page).locator("a[target=_blank]").click()
+        drawn(form_of(page).locator("a[target=_blank]")).click()
     expect(tab.value.locator("html")).to_have_attribute("lang", "es")
     expect(tab.value.locator("main")).to_have_attribute("data-state", "accepted")
 
